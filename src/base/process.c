@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/macros.h"
+#include "base/path.h"
+
+#define PROGRAM_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define OUTPUT_MOST  (1 << 20)
+
+int program_find(const char *program, char **ret_path, struct caisson_error *err)
+{
+	const char *folder = PROGRAM_PATH;
+
+	if (strchr(program, '/') != NULL) {
+		if (access(program, X_OK) < 0)
+			return caisson_fail(err, errno, "run %s", program);
+		*ret_path = strdup(program);
+		return *ret_path != NULL ? 0 : caisson_fail(err, ENOMEM, "run %s", program);
+	}
+	while (*folder != '\0') {
+		size_t length = strcspn(folder, ":");
+		_cleanup_free_ char *path =
+			format_string("%.*s/%s", (int)length, folder, program);
+
+		if (path == NULL)
+			return caisson_fail(err, ENOMEM, "find %s", program);
+		if (access(path, X_OK) == 0) {
+			*ret_path = take_ptr(path);
+			return 0;
+		}
+		folder += length + (folder[length] == ':');
+	}
+	return caisson_refuse(
+		err, ENOENT, "the program %s is not installed (looked in %s)", program, PROGRAM_PATH);
+}
+
+/* Between fork and exec only async-signal-safe calls are allowed; a failure goes to @report. */
+static void child_fail(int report)
+{
+	int code = errno;
+
+	(void)!write(report, &code, sizeof(code));
+	_exit(127);
+}
+
+static void child_redirect(int report, int from, int to)
+{
+	if (dup2(from, to) < 0)
+		child_fail(report);
+}
+
+static void child_run(const char *path, const char *const argv[],
+	const struct process_options *options, pid_t parent, int null, int report)
+{
+	static char locale[] = "LC_ALL=C", search[] = "PATH=" PROGRAM_PATH;
+	static char *const environment[] = {locale, search, NULL};
+	sigset_t none;
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		child_fail(report);
+	if (getppid() != parent)
+		_exit(127);
+	if (options->new_session && setsid() < 0)
+		child_fail(report);
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+
+	child_redirect(report, options->stdin_fd >= 0 ? options->stdin_fd : null, STDIN_FILENO);
+	child_redirect(report, options->stdout_fd >= 0 ? options->stdout_fd : null, STDOUT_FILENO);
+	child_redirect(report, options->stderr_fd >= 0 ? options->stderr_fd : null, STDERR_FILENO);
+	for (size_t i = 0; i < options->keep_count; i++) {
+		if (fcntl(options->keep_fds[i], F_SETFD, 0) < 0)
+			child_fail(report);
+	}
+	if (options->drop_privileges) {
+		if (setgroups(options->extra_group != (gid_t)-1, &options->extra_group) < 0 ||
+			setresgid(options->gid, options->gid, options->gid) < 0 ||
+			setresuid(options->uid, options->uid, options->uid) < 0)
+			child_fail(report);
+		/* A change of user clears it. */
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+			child_fail(report);
+	}
+	execve(path, (char *const *)argv, environment);
+	child_fail(report);
+}
+
+pid_t process_start(
+	const char *const argv[], const struct process_options *options, struct caisson_error *err)
+{
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int null = -1, report_read = -1, report_write = -1;
+	pid_t pid, parent = getpid();
+	int pipes[2], code, r;
+	ssize_t n;
+
+	r = program_find(argv[0], &path, err);
+	if (r < 0)
+		return r;
+	null = open_file("/dev/null", O_RDWR, 0, err);
+	if (null < 0)
+		return null;
+	if (pipe2(pipes, O_CLOEXEC) < 0)
+		return caisson_fail(err, errno, "start %s", argv[0]);
+	report_read = pipes[0];
+	report_write = pipes[1];
+
+	pid = fork();
+	if (pid < 0)
+		return caisson_fail(err, errno, "start %s", argv[0]);
+	if (pid == 0)
+		child_run(path, argv, options, parent, null, report_write);
+
+	closep(&report_write);
+	report_write = -1;
+	do
+		n = read(report_read, &code, sizeof(code));
+	while (n < 0 && errno == EINTR);
+	if (n == sizeof(code)) {
+		(void)waitpid(pid, NULL, 0);
+		return caisson_fail(err, code, "start %s", path);
+	}
+	return pid;
+}
+
+int process_wait(pid_t pid, int *ret_status, struct caisson_error *err)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			return caisson_fail(err, errno, "wait for process %d", (int)pid);
+	}
+	*ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	return 0;
+}
+
+void process_kill(pid_t pid)
+{
+	int status;
+
+	if (pid <= 0)
+		return;
+	(void)kill(pid, SIGKILL);
+	(void)process_wait(pid, &status, NULL);
+}
+
+/* Reads both pipes until they end. */
+static int collect(int out, int error, struct strbuf *output, struct strbuf *errors,
+	const char *program, struct caisson_error *err)
+{
+	struct pollfd polled[2] = {{.fd = out, .events = POLLIN}, {.fd = error, .events = POLLIN}};
+	struct strbuf *buffers[2] = {output, errors};
+
+	while (polled[0].fd >= 0 || polled[1].fd >= 0) {
+		if (poll(polled, 2, -1) < 0 && errno != EINTR)
+			return caisson_fail(err, errno, "read from %s", program);
+		for (int i = 0; i < 2; i++) {
+			char chunk[4096];
+			ssize_t n;
+
+			if (polled[i].fd < 0 || polled[i].revents == 0)
+				continue;
+			n = read(polled[i].fd, chunk, sizeof(chunk));
+			if (n < 0 && errno == EINTR)
+				continue;
+			if (n <= 0)
+				polled[i].fd = -1;
+			else if (buffers[i] != NULL && buffers[i]->size < OUTPUT_MOST)
+				strbuf_add(buffers[i], chunk, (size_t)n);
+		}
+	}
+	return 0;
+}
+
+static const char *last_line(struct strbuf *text)
+{
+	char *line;
+
+	while (text->size > 0 && text->data[text->size - 1] == '\n')
+		text->data[--text->size] = '\0';
+	if (text->size == 0)
+		return "it said nothing";
+	line = strrchr(text->data, '\n');
+	return line != NULL ? line + 1 : text->data;
+}
+
+int process_run(const char *const argv[], const struct process_options *options,
+	struct strbuf *output, struct caisson_error *err)
+{
+	struct process_options piped = options ? *options : PROCESS_OPTIONS_INIT;
+	_cleanup_close_ int out_read = -1, out_write = -1, err_read = -1, err_write = -1;
+	_cleanup_strbuf_ struct strbuf errors = STRBUF_INIT;
+	int pipes[2], status, r;
+	pid_t pid;
+
+	if (pipe2(pipes, O_CLOEXEC) < 0)
+		return caisson_fail(err, errno, "start %s", argv[0]);
+	out_read = pipes[0];
+	out_write = pipes[1];
+	if (pipe2(pipes, O_CLOEXEC) < 0)
+		return caisson_fail(err, errno, "start %s", argv[0]);
+	err_read = pipes[0];
+	err_write = pipes[1];
+
+	if (piped.stdout_fd < 0)
+		piped.stdout_fd = out_write;
+	piped.stderr_fd = err_write;
+	pid = process_start(argv, &piped, err);
+	if (pid < 0)
+		return pid;
+	closep(&out_write);
+	out_write = -1;
+	closep(&err_write);
+	err_write = -1;
+
+	r = collect(out_read, err_read, output, &errors, argv[0], err);
+	if (r < 0) {
+		process_kill(pid);
+		return r;
+	}
+	r = process_wait(pid, &status, err);
+	if (r < 0)
+		return r;
+	if (status != 0)
+		return caisson_refuse(err, EIO, "%s ended with status %d: %s", argv[0], status,
+			last_line(&errors));
+	return 0;
+}

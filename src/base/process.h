@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Running other programs: found by name in fixed folders, without a shell, killed when we die. */
+#pragma once
+
+#include <caisson/error.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/strbuf.h"
+
+struct process_options {
+	int stdin_fd;  /* -1: /dev/null */
+	int stdout_fd; /* -1: /dev/null */
+	int stderr_fd; /* -1: /dev/null */
+	/* Descriptors that the program inherits under their own numbers. */
+	const int *keep_fds;
+	size_t keep_count;
+	/* Of its own, so that a Ctrl-C of the terminal does not reach it. */
+	bool new_session;
+	/* Drop to this user and group before the program starts (only as root). */
+	bool drop_privileges;
+	uid_t uid;
+	gid_t gid;
+	gid_t extra_group; /* one supplementary group, or (gid_t)-1 */
+};
+
+#define PROCESS_OPTIONS_INIT                                                                       \
+	((struct process_options){.stdin_fd = -1,                                                  \
+		.stdout_fd = -1,                                                                   \
+		.stderr_fd = -1,                                                                   \
+		.extra_group = (gid_t)-1})
+
+/* Finds @program in /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin, or takes a path
+   as it is. -ENOENT with a sentence when it is not there. */
+int program_find(const char *program, char **ret_path, struct caisson_error *err);
+/* Starts @argv (argv[0] is the program); it gets SIGKILL when this process dies. Its environment is
+   LC_ALL=C and PATH. Returns the process ID. */
+pid_t process_start(const char *const argv[], const struct process_options *options,
+	struct caisson_error *err);
+/* Waits; the exit status (128 + N when signal N ended it) in *ret_status. */
+int process_wait(pid_t pid, int *ret_status, struct caisson_error *err);
+/* Runs @argv to its end; its standard output and error are collected, at most @most bytes each
+   (either buffer may be NULL). A status other than 0 is a failure that quotes the last line of
+   standard error. */
+int process_run(const char *const argv[], const struct process_options *options,
+	struct strbuf *output, struct caisson_error *err);
+/* Kills with SIGKILL and reaps. */
+void process_kill(pid_t pid);

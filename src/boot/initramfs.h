@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The boot archive: guest programs with their closures, kernel modules in load order. The base archive
+ * holds nothing of one machine and is kept by the content of its inputs; what is one machine's own
+ * (guest.json) is a second archive, concatenated behind it.
+ */
+#pragma once
+
+#include <caisson/error.h>
+#include <caisson/log.h>
+
+#include "base/state.h"
+#include "base/strbuf.h"
+#include "kernel/kernel.h"
+
+enum compression {
+	COMPRESSION_ZSTD,
+	COMPRESSION_NONE,
+};
+
+/* A program to bring along: read at @source, found in the guest at @path. */
+struct initramfs_program {
+	const char *source; /* on this machine */
+	const char *path;   /* in the archive, absolute; NULL: where it stands on this machine */
+};
+
+struct initramfs_recipe {
+	const struct kernel *kernel;
+	unsigned int features;           /* enum kernel_feature: which modules */
+	const struct initramfs_program *programs;
+	size_t program_count;            /* the first is /init */
+	enum compression compression;
+	int level;                       /* of zstd: 1 to 19; 0 for the default */
+};
+
+/* Where the guest finds the list of modules: one absolute path a line, in load order, with the
+   module's parameters (if any) behind a space. Lines starting with '#' are comments. */
+#define INITRAMFS_MODULES_LIST "/etc/caisson/modules"
+
+/*
+ * Gives the path of the base archive for @recipe in the state directory, building it when no archive
+ * of these inputs is there. The key covers every input's path, size, modification time and inode (so that
+ * a hit costs stat() calls alone) and this program's version.
+ */
+int initramfs_base(const struct state *state, const struct initramfs_recipe *recipe,
+	const struct caisson_log *log, char **ret_path, struct caisson_error *err);
+/* Builds @recipe into @fd, from its start. The same inputs give the same bytes. */
+int initramfs_build(const struct initramfs_recipe *recipe, int fd, const struct caisson_log *log,
+	struct caisson_error *err);
+/* Appends to @buffer the small archive with one machine's configuration, as the file
+   /etc/caisson/guest.json, mode 0600. */
+int initramfs_machine_archive(
+	const void *config, size_t size, struct strbuf *buffer, struct caisson_error *err);
+/* Calls @entry for each entry of the archive in @fd, uncompressing what is compressed. */
+struct cpio_entry;
+int initramfs_list(int fd, const char *what,
+	int (*entry)(const struct cpio_entry *entry, void *userdata), void *userdata,
+	struct caisson_error *err);
