@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static void log_line(const struct caisson_log *log, enum caisson_log_level level,
+static _printf_(3, 0) void log_line(const struct caisson_log *log, enum caisson_log_level level,
 	const char *format, va_list args)
 {
 	char text[1024];

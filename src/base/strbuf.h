@@ -24,7 +24,7 @@ void strbuf_add(struct strbuf *buffer, const void *data, size_t size);
 void strbuf_add_string(struct strbuf *buffer, const char *text);
 void strbuf_add_char(struct strbuf *buffer, char c);
 void strbuf_add_format(struct strbuf *buffer, const char *format, ...) _printf_(2, 3);
-void strbuf_add_formatv(struct strbuf *buffer, const char *format, va_list args);
+void strbuf_add_formatv(struct strbuf *buffer, const char *format, va_list args) _printf_(2, 0);
 /* Makes room for @size more bytes and returns where they go, or NULL; see strbuf_commit(). */
 void *strbuf_reserve(struct strbuf *buffer, size_t size);
 void strbuf_commit(struct strbuf *buffer, size_t size);

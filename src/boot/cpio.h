@@ -7,6 +7,7 @@
 #pragma once
 
 #include <caisson/error.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -25,8 +26,8 @@ struct cpio_writer {
 
 void cpio_writer_init(struct cpio_writer *writer, struct sink sink);
 /* Paths without a leading slash; folders before what is in them. */
-int cpio_add_directory(struct cpio_writer *writer, const char *path, mode_t mode,
-	struct caisson_error *err);
+int cpio_add_directory(
+	struct cpio_writer *writer, const char *path, mode_t mode, struct caisson_error *err);
 int cpio_add_symlink(struct cpio_writer *writer, const char *path, const char *target,
 	struct caisson_error *err);
 int cpio_add_device(struct cpio_writer *writer, const char *path, mode_t mode, dev_t device,
@@ -52,9 +53,14 @@ struct cpio_entry {
 struct cpio_reader {
 	const uint8_t *data;
 	size_t size, offset;
+	bool inside; /* an archive whose trailer is still to come */
 };
 
 void cpio_reader_init(struct cpio_reader *reader, const void *data, size_t size);
 /* 1 and the next entry (pointing into the data), 0 at the end of the last of the concatenated
    archives, -EBADMSG with the reason and the offset for what the kernel would not take. */
 int cpio_read(struct cpio_reader *reader, struct cpio_entry *ret_entry, struct caisson_error *err);
+/* The same for one archive alone: 0 behind its trailer and the zero bytes after it, where something
+   else may begin (a compressed archive). */
+int cpio_read_one(
+	struct cpio_reader *reader, struct cpio_entry *ret_entry, struct caisson_error *err);

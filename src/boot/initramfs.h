@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The boot archive: guest programs with their closures, kernel modules in load order. The base archive
- * holds nothing of one machine and is kept by the content of its inputs; what is one machine's own
- * (guest.json) is a second archive, concatenated behind it.
+ * The boot archive: guest programs with their closures, kernel modules in load order. The base
+ * archive holds nothing of one machine and is kept by the content of its inputs; what is one
+ * machine's own (guest.json) is a second archive, concatenated behind it.
  */
 #pragma once
 
@@ -11,6 +11,7 @@
 
 #include "base/state.h"
 #include "base/strbuf.h"
+#include "boot/modules_list.h"
 #include "kernel/kernel.h"
 
 enum compression {
@@ -26,21 +27,17 @@ struct initramfs_program {
 
 struct initramfs_recipe {
 	const struct kernel *kernel;
-	unsigned int features;           /* enum kernel_feature: which modules */
+	unsigned int features; /* enum kernel_feature: which modules */
 	const struct initramfs_program *programs;
-	size_t program_count;            /* the first is /init */
+	size_t program_count; /* the first is /init */
 	enum compression compression;
-	int level;                       /* of zstd: 1 to 19; 0 for the default */
+	int level; /* of zstd: 1 to 19; 0 for the default */
 };
 
-/* Where the guest finds the list of modules: one absolute path a line, in load order, with the
-   module's parameters (if any) behind a space. Lines starting with '#' are comments. */
-#define INITRAMFS_MODULES_LIST "/etc/caisson/modules"
-
 /*
- * Gives the path of the base archive for @recipe in the state directory, building it when no archive
- * of these inputs is there. The key covers every input's path, size, modification time and inode (so that
- * a hit costs stat() calls alone) and this program's version.
+ * Gives the path of the base archive for @recipe in the state directory, building it when no
+ * archive of these inputs is there. The key covers every input's path, size, modification time and
+ * inode (so that a hit costs stat() calls alone) and this program's version.
  */
 int initramfs_base(const struct state *state, const struct initramfs_recipe *recipe,
 	const struct caisson_log *log, char **ret_path, struct caisson_error *err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * OCI images (image-spec 1.1): read from a layout folder or an archive, checked, flattened once into a
- * read-only squashfs that all machines of the image share. Needs no root.
+ * OCI images (image-spec 1.1): read from a layout folder or an archive, checked, flattened once
+ * into a read-only squashfs that all machines of the image share. Needs no root.
  */
 #pragma once
 
@@ -12,10 +12,10 @@
 #include "base/strbuf.h"
 
 struct image {
-	char digest[65];     /* of the manifest, SHA-256 in lower-case hexadecimal: the image's name in
-				the state directory */
-	char *root;          /* path of root.squashfs */
-	char *name;          /* a short name for people: tag or file name */
+	char digest[65]; /* of the manifest, SHA-256 in lower-case hexadecimal: the image's name in
+			    the state directory */
+	char *root;      /* path of root.squashfs */
+	char *name;      /* a short name for people: tag or file name */
 	struct strv entrypoint;
 	struct strv command; /* Cmd */
 	struct strv environment;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Guest kernels: finding one, what it can do, and the form that a virtual machine starts fastest. */
+/* Guest kernels: finding one, what it can do, and the form that starts fastest. */
 #pragma once
 
 #include <caisson/error.h>
@@ -19,8 +19,8 @@ struct kernel {
 
 /*
  * @path: NULL for the newest /boot/vmlinuz-* that has a modules folder (by version number, not by
- * name). @modules: NULL for /lib/modules/RELEASE (or /usr/lib/modules/RELEASE). The release of a given
- * path is read from the image itself (bzImage setup header, or "Linux version" in a vmlinux).
+ * name). @modules: NULL for /lib/modules/RELEASE (or /usr/lib/modules/RELEASE). The release of a
+ * given path is read from the image itself (bzImage setup header, or "Linux version" in a vmlinux).
  */
 int kernel_find(const char *path, const char *modules, struct kernel *ret_kernel,
 	struct caisson_error *err);
@@ -37,15 +37,15 @@ enum kernel_feature {
 };
 
 /*
- * One requirement: met by the module, or by the option built in. The table is data: the modules that
- * go into a boot archive, the check before a start and the documentation all come from it.
+ * One requirement: met by the module, or by the option built in. The table is data: the modules
+ * that go into a boot archive, the check before a start and the documentation all come from it.
  */
 struct kernel_requirement {
-	unsigned int feature;   /* one bit of enum kernel_feature */
-	const char *option;     /* "CONFIG_DM_CRYPT" */
-	const char *module;     /* "dm_crypt"; NULL when the option cannot be one */
-	bool optional;          /* speed or convenience alone: its absence is no failure */
-	const char *reason;     /* what cannot be done without it, as the user would say it */
+	unsigned int feature; /* one bit of enum kernel_feature */
+	const char *option;   /* "CONFIG_DM_CRYPT" */
+	const char *module;   /* "dm_crypt"; NULL when the option cannot be one */
+	bool optional;        /* speed or convenience alone: its absence is no failure */
+	const char *reason;   /* what cannot be done without it, as the user would say it */
 };
 
 const struct kernel_requirement *kernel_requirements(size_t *ret_count);
@@ -55,8 +55,9 @@ int kernel_check(const struct kernel *kernel, unsigned int features, struct cais
 
 /*
  * The uncompressed vmlinux inside a bzImage, when it can be started through PVH (it carries the
- * XEN_ELFNOTE_PHYS32_ENTRY note): a guest skips decompression. Kept in the state directory by content.
- * *ret_path is NULL when the kernel has no such form. A vmlinux with the note is returned as it is.
+ * XEN_ELFNOTE_PHYS32_ENTRY note): a guest skips decompression. Kept in the state directory by
+ * content. *ret_path is NULL when the kernel has no such form. A vmlinux with the note is returned
+ * as it is.
  */
 int kernel_pvh_image(const struct state *state, const struct kernel *kernel,
 	const struct caisson_log *log, char **ret_path, struct caisson_error *err);

@@ -6,9 +6,9 @@
  *   host -> guest  grant: sealed box to that public key {nonce, volumes with facts and keys}, proof
  *                  or refusal: reason code
  *
- * Both proofs are keyed BLAKE2b under keys derived from the start's secret, over everything that went
- * before: the guest proves that it is the machine that was started, the host that it minted the secret.
- * Pure functions of bytes: no I/O, so that the same code is tested, fuzzed and run.
+ * Both proofs are keyed BLAKE2b under keys derived from the start's secret, over everything that
+ * went before: the guest proves that it is the machine that was started, the host that it minted
+ * the secret. Pure functions of bytes: no I/O, so that the same code is tested, fuzzed and run.
  */
 #pragma once
 
@@ -50,8 +50,8 @@ struct key_client;
 /* Makes a fresh key pair and nonce; appends the hello to @hello. */
 int key_client_new(const char *machine, const struct secret *start_secret,
 	struct key_client **ret_client, struct strbuf *hello, struct caisson_error *err);
-/* Checks and opens the reply. -EACCES for a refusal (with its reason), -EBADMSG for anything that the
-   host that minted the secret did not make for this hello. */
+/* Checks and opens the reply. -EACCES for a refusal (with its reason), -EBADMSG for anything that
+   the host that minted the secret did not make for this hello. */
 int key_client_open(struct key_client *client, const void *reply, size_t size,
 	struct key_grants *ret_grants, struct caisson_error *err);
 void key_client_free(struct key_client *client);

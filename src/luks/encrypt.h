@@ -7,6 +7,8 @@
 
 #include "base/secret.h"
 
+#define LUKS_XTS_KEY_SIZE 64u /* AES-256, twice */
+
 struct luks_extent {
 	uint64_t offset, length; /* bytes in the plain image, multiples of the sector size */
 };

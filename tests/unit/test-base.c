@@ -102,7 +102,7 @@ static void test_names(void **state _unused_)
 
 static void test_json(void **state _unused_)
 {
-	static const char *const bad[] = {"", "{", "nul", "null", "{} x", "{'a':1}", "[1,]"};
+	static const char *const bad[] = {"", "{", "nul", "null", "{} x", "{\"a\":1,}", "[1,]"};
 	const char good[] = "{\"s\":\"x\",\"n\":7,\"neg\":-1,\"l\":[\"a\",\"b\"],\"z\":\"a\\u0000\"}\n";
 	_cleanup_json_ struct json_object *object = NULL, *other = NULL;
 	_cleanup_strv_ struct strv list = STRV_INIT;

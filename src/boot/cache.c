@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Base archives in STATE/initramfs: KEY.img, and beside it RECIPE.deps, a manifest:
+ *
+ *   caisson-initramfs 1
+ *   archive KEY.img DEV INODE SIZE MTIME
+ *   input IDENTITY PATH              one line for each file that decides about the archive
+ *   end
+ *
+ * RECIPE is the SHA-256 of what the caller asked for, KEY that of the recipe and all inputs with
+ * their identities. A hit reads the manifest and stats what it lists: no ELF file, no module index.
+ * Whatever is not exactly as the manifest says is built anew.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/digest.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/staging.h"
+#include "boot/build.h"
+#include "boot/compress.h"
+#include "kernel/keep.h"
+
+#define MANIFEST_MAGIC "caisson-initramfs 1\n"
+enum { MANIFEST_MOST = 8 << 20, ATTEMPTS = 3 };
+
+static int out_of_memory(struct caisson_error *err)
+{
+	return caisson_fail(err, ENOMEM, "look for a boot archive");
+}
+
+/* "input IDENTITY PATH"; of a link, its own identity and that of what it leads to. */
+static void add_input(struct strbuf *text, const char *path)
+{
+	struct stat st;
+
+	strbuf_add_string(text, "input ");
+	if (lstat(path, &st) < 0) {
+		strbuf_add_string(text, "absent");
+	} else {
+		keep_identity(text, &st, true);
+		if (S_ISLNK(st.st_mode) && stat(path, &st) == 0) {
+			strbuf_add_char(text, '>');
+			keep_identity(text, &st, true);
+		}
+	}
+	strbuf_add_format(text, " %s\n", path);
+}
+
+/* A hard link to the archive (a machine that pins it) changes its ctime, not its contents. */
+static int add_archive(struct strbuf *text, const char *folder, const char *name, char **ret_path)
+{
+	_cleanup_free_ char *path = path_join(folder, name);
+	struct stat st;
+
+	if (path == NULL)
+		return -ENOMEM;
+	if (lstat(path, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	strbuf_add_format(text, "archive %s ", name);
+	keep_identity(text, &st, false);
+	strbuf_add_char(text, '\n');
+	*ret_path = take_ptr(path);
+	return 0;
+}
+
+/* All that the caller asked for, in one text. */
+static int describe_recipe(
+	const struct initramfs_recipe *recipe, struct strbuf *text, struct caisson_error *err)
+{
+	const struct kernel *kernel = recipe->kernel;
+	bool zstd = recipe->compression == COMPRESSION_ZSTD;
+
+	strbuf_add_format(text, "caisson %s\nkernel %s\nmodules %s\nconfig %s\nfeatures %x\n",
+		CAISSON_VERSION, kernel->release, kernel->modules != NULL ? kernel->modules : "-",
+		kernel->config != NULL ? kernel->config : "-", recipe->features);
+	strbuf_add_format(text, "compression %s %d\n", zstd ? "zstd" : "none",
+		!zstd                ? 0
+		: recipe->level != 0 ? recipe->level
+				     : COMPRESS_LEVEL_DEFAULT);
+	for (size_t i = 0; i < recipe->program_count; i++) {
+		const struct initramfs_program *program = &recipe->programs[i];
+		_cleanup_free_ char *source = NULL;
+		int r = recipe_program_source(program, &source, err);
+
+		if (r < 0)
+			return r;
+		strbuf_add_format(text, "program %s\n  at %s\n", source,
+			program->path != NULL ? program->path : "-");
+	}
+	return strbuf_ok(text) ? 0 : out_of_memory(err);
+}
+
+/* The next line of @text, without its line feed; NULL when no whole line is left. */
+static char *next_line(char **text)
+{
+	char *line = *text;
+	char *feed = line != NULL ? strchr(line, '\n') : NULL;
+
+	if (feed == NULL)
+		return NULL;
+	*feed = '\0';
+	*text = feed + 1;
+	return line;
+}
+
+/* Whether @line says the same as the file at the path behind its second space says now. */
+static bool input_matches(const char *line)
+{
+	_cleanup_strbuf_ struct strbuf now = STRBUF_INIT;
+	const char *space = strchr(line, ' ');
+
+	space = space != NULL ? strchr(space + 1, ' ') : NULL;
+	if (space == NULL)
+		return false;
+	add_input(&now, space + 1);
+	return strbuf_ok(&now) && now.size == strlen(line) + 1 &&
+	       memcmp(now.data, line, now.size - 1) == 0;
+}
+
+static bool archive_matches(const char *line, const char *folder, char **ret_path)
+{
+	_cleanup_strbuf_ struct strbuf now = STRBUF_INIT;
+	_cleanup_free_ char *name = NULL, *path = NULL;
+
+	if (sscanf(line, "archive %ms ", &name) != 1 || strchr(name, '/') != NULL ||
+		add_archive(&now, folder, name, &path) < 0 || !strbuf_ok(&now) ||
+		now.size != strlen(line) + 1 || memcmp(now.data, line, now.size - 1) != 0)
+		return false;
+	*ret_path = take_ptr(path);
+	return true;
+}
+
+/* The archive that the manifest leads to, when all is as it says; else NULL. */
+static char *look_up(const char *folder, const char *manifest)
+{
+	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
+	_cleanup_free_ char *file = path_join(folder, manifest), *path = NULL;
+	char *rest, *line;
+
+	if (file == NULL || read_file(file, MANIFEST_MOST, &text, NULL) < 0 ||
+		text.size < strlen(MANIFEST_MAGIC) || strlen(text.data) != text.size ||
+		strncmp(text.data, MANIFEST_MAGIC, strlen(MANIFEST_MAGIC)) != 0)
+		return NULL;
+	rest = text.data + strlen(MANIFEST_MAGIC);
+	line = next_line(&rest);
+	if (line == NULL || !archive_matches(line, folder, &path))
+		return NULL;
+	while ((line = next_line(&rest)) != NULL && strcmp(line, "end") != 0) {
+		if (!input_matches(line))
+			return NULL;
+	}
+	return line != NULL && *rest == '\0' ? take_ptr(path) : NULL;
+}
+
+static int write_manifest(const char *folder, const char *manifest, const char *archive,
+	const struct strbuf *inputs, char **ret_path, struct caisson_error *err)
+{
+	_cleanup_staging_ struct staging staging = STAGING_NONE;
+	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
+	_cleanup_free_ char *path = NULL;
+	int r;
+
+	strbuf_add_string(&text, MANIFEST_MAGIC);
+	r = add_archive(&text, folder, archive, &path);
+	if (r < 0)
+		return caisson_fail(err, r, "find the boot archive %s again", archive);
+	strbuf_add(&text, inputs->data, inputs->size);
+	strbuf_add_string(&text, "end\n");
+	if (!strbuf_ok(&text))
+		return out_of_memory(err);
+	r = staging_file(&staging, folder, err);
+	if (r == 0)
+		r = write_all(staging.fd, text.data, text.size, manifest, err);
+	if (r == 0)
+		r = keep_publish(&staging, manifest, err);
+	if (r == 0)
+		*ret_path = take_ptr(path);
+	return r;
+}
+
+static int identify(const struct strv *paths, struct strbuf *ret_text, struct caisson_error *err)
+{
+	strbuf_clear(ret_text);
+	for (size_t i = 0; i < paths->count; i++)
+		add_input(ret_text, paths->items[i]);
+	return strbuf_ok(ret_text) ? 0 : out_of_memory(err);
+}
+
+static int archive_name(const struct strbuf *recipe, const struct strbuf *inputs, char **ret_name,
+	struct caisson_error *err)
+{
+	_cleanup_(digest_freep) struct digest *digest = NULL;
+	char hex[DIGEST_HEX_SIZE];
+	int r = digest_new(&digest, err);
+
+	if (r == 0)
+		r = digest_add(digest, recipe->data, recipe->size, err);
+	if (r == 0)
+		r = digest_add(digest, inputs->data, inputs->size, err);
+	if (r == 0)
+		r = digest_hex(digest, hex, err);
+	if (r < 0)
+		return r;
+	*ret_name = format_string("%s.img", hex);
+	return *ret_name != NULL ? 0 : out_of_memory(err);
+}
+
+/* -ESTALE when an input changed on the way. */
+static int build(const char *folder, const struct initramfs_recipe *recipe,
+	const struct strbuf *description, const char *manifest, const struct caisson_log *log,
+	char **ret_path, struct caisson_error *err)
+{
+	_cleanup_staging_ struct staging staging = STAGING_NONE;
+	_cleanup_tree_ struct archive tree = TREE_INIT;
+	_cleanup_strv_ struct strv paths = STRV_INIT;
+	_cleanup_strbuf_ struct strbuf before = STRBUF_INIT, after = STRBUF_INIT;
+	_cleanup_free_ char *name = NULL;
+	int r;
+
+	r = recipe_collect(recipe, &tree, &paths, err);
+	if (r == 0)
+		r = identify(&paths, &before, err);
+	if (r == 0)
+		r = archive_name(description, &before, &name, err);
+	if (r == 0)
+		r = staging_file(&staging, folder, err);
+	if (r == 0)
+		r = initramfs_write(&tree, recipe, staging.fd, log, err);
+	if (r == 0)
+		r = identify(&paths, &after, err);
+	if (r < 0)
+		return r;
+	if (before.size != after.size || memcmp(before.data, after.data, after.size) != 0)
+		return caisson_refuse(
+			err, ESTALE, "programs or modules change while they are packed");
+	r = keep_publish(&staging, name, err);
+	if (r == 0)
+		r = write_manifest(folder, manifest, name, &after, ret_path, err);
+	return r;
+}
+
+int initramfs_base(const struct state *state, const struct initramfs_recipe *recipe,
+	const struct caisson_log *log, char **ret_path, struct caisson_error *err)
+{
+	_cleanup_strbuf_ struct strbuf description = STRBUF_INIT;
+	_cleanup_free_ char *folder = NULL, *manifest = NULL, *path = NULL;
+	_cleanup_close_ int lock = -1;
+	char hex[DIGEST_HEX_SIZE];
+	int r;
+
+	r = describe_recipe(recipe, &description, err);
+	if (r == 0)
+		r = digest_of(description.data, description.size, hex, err);
+	if (r == 0)
+		r = state_folder(state, "initramfs", &folder, err);
+	if (r < 0)
+		return r;
+	manifest = format_string("%s.deps", hex);
+	if (manifest == NULL)
+		return out_of_memory(err);
+	path = look_up(folder, manifest);
+	if (path == NULL) {
+		r = keep_lock(folder, &lock, err);
+		if (r < 0)
+			return r;
+		path = look_up(folder, manifest);
+	}
+	for (int i = 0; path == NULL && i < ATTEMPTS; i++) {
+		r = build(folder, recipe, &description, manifest, log, &path, err);
+		if (r < 0 && r != -ESTALE)
+			return r;
+	}
+	if (path == NULL)
+		return r;
+	*ret_path = take_ptr(path);
+	return 0;
+}

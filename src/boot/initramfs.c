@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "boot/initramfs.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/log.h"
+#include "boot/build.h"
+#include "boot/compress.h"
+
+/* Zero bytes behind the frame: what follows must start at a multiple of 4 (init/initramfs.c). */
+static int pad_file(struct file_sink *file, struct caisson_error *err)
+{
+	enum { BLOCK = 512 };
+	static const uint8_t zeros[BLOCK];
+	struct sink sink = file_sink(file);
+
+	return sink.write(file, zeros, (size_t)(-file->written & (BLOCK - 1)), err);
+}
+
+static int write_compressed(
+	const struct archive *tree, int level, struct file_sink *file, struct caisson_error *err)
+{
+	_cleanup_(compressor_freep) struct compressor *compressor = NULL;
+	int r;
+
+	r = compressor_new(&compressor, level, file_sink(file), err);
+	if (r == 0)
+		r = archive_write(tree, compressor_sink(compressor), err);
+	if (r == 0)
+		r = compressor_finish(compressor, err);
+	if (r == 0)
+		r = pad_file(file, err);
+	return r;
+}
+
+int initramfs_write(const struct archive *tree, const struct initramfs_recipe *recipe, int fd,
+	const struct caisson_log *log, struct caisson_error *err)
+{
+	struct file_sink file = {fd, "the boot archive", 0};
+	enum compression compression;
+	uint64_t started = now_usec();
+	int r;
+
+	if (ftruncate(fd, 0) < 0 || lseek(fd, 0, SEEK_SET) < 0)
+		return caisson_fail(err, errno, "write the boot archive");
+	r = recipe_compression(recipe, &compression, err);
+	if (r < 0)
+		return r;
+	if (compression != recipe->compression)
+		log_warning(log,
+			"the kernel %s has no CONFIG_RD_ZSTD: the boot archive stays uncompressed",
+			recipe->kernel->release);
+	if (compression == COMPRESSION_ZSTD)
+		r = write_compressed(tree, recipe->level, &file, err);
+	else
+		r = archive_write(tree, file_sink(&file), err);
+	if (r < 0)
+		return r;
+	log_debug(log, "wrote the boot archive: %zu entries, %llu bytes, %llu ms", tree->count,
+		(unsigned long long)file.written,
+		(unsigned long long)(now_usec() - started) / 1000);
+	return 0;
+}
+
+int initramfs_build(const struct initramfs_recipe *recipe, int fd, const struct caisson_log *log,
+	struct caisson_error *err)
+{
+	_cleanup_tree_ struct archive tree = TREE_INIT;
+	_cleanup_strv_ struct strv inputs = STRV_INIT;
+	int r;
+
+	r = recipe_collect(recipe, &tree, &inputs, err);
+	if (r == 0)
+		r = initramfs_write(&tree, recipe, fd, log, err);
+	return r;
+}
+
+static int buffer_write(void *userdata, const void *data, size_t size, struct caisson_error *err)
+{
+	struct strbuf *buffer = userdata;
+
+	strbuf_add(buffer, data, size);
+	return strbuf_ok(buffer) ? 0 : caisson_fail(err, ENOMEM, "write a boot archive");
+}
+
+int initramfs_machine_archive(
+	const void *config, size_t size, struct strbuf *buffer, struct caisson_error *err)
+{
+	struct cpio_writer writer;
+	int r;
+
+	cpio_writer_init(&writer, (struct sink){buffer_write, buffer});
+	r = cpio_add_directory(&writer, "etc", 0755, err);
+	if (r == 0)
+		r = cpio_add_directory(&writer, "etc/caisson", 0755, err);
+	if (r == 0)
+		r = cpio_add_data(&writer, "etc/caisson/guest.json", 0600, config, size, err);
+	if (r == 0)
+		r = cpio_finish(&writer, err);
+	return r;
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "boot/recipe.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "base/path.h"
+#include "boot/modules.h"
+#include "elf/closure.h"
+#include "kernel/config.h"
+
+/* What libkmod and kernel_check() read, below the modules folder. */
+static const char *const index_files[] = {
+	"modules.dep",
+	"modules.dep.bin",
+	"modules.builtin",
+	"modules.softdep",
+	"modules.alias.bin",
+};
+
+static int out_of_memory(struct caisson_error *err)
+{
+	return caisson_fail(err, ENOMEM, "put a boot archive together");
+}
+
+/* Permission bits that do not depend on the umask of whoever built the file. */
+static mode_t plain_mode(mode_t mode)
+{
+	return (mode & 0111) != 0 ? 0755 : 0644;
+}
+
+int recipe_program_source(
+	const struct initramfs_program *program, char **ret_source, struct caisson_error *err)
+{
+	char *source;
+
+	if (program->path == NULL && program->source[0] == '/')
+		source = strdup(program->source);
+	else
+		source = realpath(program->source, NULL);
+	if (source == NULL)
+		return caisson_fail(err, errno, "find the program %s", program->source);
+	*ret_source = source;
+	return 0;
+}
+
+static int add_entry(struct archive *tree, struct strv *inputs, const struct closure_entry *entry,
+	const char *path, struct caisson_error *err)
+{
+	if (entry->kind == CLOSURE_SYMLINK) {
+		/* With root "/", the link stands where it does in the archive. */
+		strv_add(inputs, entry->path);
+		return archive_add(tree, path, TREE_SYMLINK, 0777, entry->target, 0, err);
+	}
+	strv_add(inputs, entry->source);
+	return archive_add(tree, path, TREE_FILE, plain_mode(entry->mode), entry->source, 0, err);
+}
+
+/* The program itself moves to @program->path; what it needs stays where it stands. */
+static int add_program(const struct initramfs_program *program, struct archive *tree,
+	struct strv *inputs, struct caisson_error *err)
+{
+	_cleanup_(closure_freep) struct closure *closure = NULL;
+	_cleanup_free_ char *source = NULL;
+	const struct closure_entry *entries;
+	size_t count;
+	int r;
+
+	r = recipe_program_source(program, &source, err);
+	if (r == 0)
+		r = closure_new(&closure, NULL, err);
+	if (r == 0)
+		r = closure_add_program(closure, source, err);
+	if (r < 0)
+		return r;
+	entries = closure_entries(closure, &count);
+	if (entries == NULL && count > 0)
+		return out_of_memory(err);
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		bool itself = program->path != NULL && entries[i].kind == CLOSURE_FILE &&
+			      strcmp(entries[i].path, source) == 0;
+
+		r = add_entry(
+			tree, inputs, &entries[i], itself ? program->path : entries[i].path, err);
+	}
+	return r;
+}
+
+static int add_modules(const struct initramfs_recipe *recipe, struct archive *tree,
+	struct strv *inputs, struct caisson_error *err)
+{
+	_cleanup_module_list_ struct module_list modules = MODULE_LIST_INIT;
+	_cleanup_strbuf_ struct strbuf list = STRBUF_INIT;
+	int r;
+
+	r = modules_resolve(recipe->kernel, recipe->features, &modules, err);
+	if (r < 0)
+		return r;
+	strbuf_add_format(&list, "# modules of %s, in load order\n", recipe->kernel->release);
+	for (size_t i = 0; r == 0 && i < modules.count; i++) {
+		strbuf_add_format(&list, "%s\n", modules.items[i].path);
+		strv_add(inputs, modules.items[i].source);
+		r = archive_add(tree, modules.items[i].path, TREE_MODULE, 0644,
+			modules.items[i].source, 0, err);
+	}
+	if (r < 0)
+		return r;
+	if (!strbuf_ok(&list))
+		return out_of_memory(err);
+	return archive_add(tree, INITRAMFS_MODULES_LIST, TREE_DATA, 0644, list.data, 0, err);
+}
+
+static int add_skeleton(struct archive *tree, struct caisson_error *err)
+{
+	static const char *const folders[] = {
+		"/dev", "/proc", "/sys", "/run", "/etc/caisson", "/newroot"};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(folders); i++)
+		r = archive_add(tree, folders[i], TREE_DIRECTORY, 0755, NULL, 0, err);
+	/* The kernel opens it for init's standard streams before anything is mounted. */
+	if (r == 0)
+		r = archive_add(tree, "/dev/console", TREE_DEVICE, S_IFCHR | 0600, NULL,
+			makedev(5, 1), err);
+	return r;
+}
+
+static void list_papers(const struct kernel *kernel, struct strv *inputs)
+{
+	for (size_t i = 0; kernel->modules != NULL && i < ARRAY_SIZE(index_files); i++)
+		strv_add_owned(inputs, path_join(kernel->modules, index_files[i]));
+	if (kernel->config != NULL)
+		strv_add(inputs, kernel->config);
+	/* A library that is installed in front of another one changes this, not the other. */
+	strv_add(inputs, "/etc/ld.so.cache");
+}
+
+static int sort_inputs(struct strv *inputs, struct caisson_error *err)
+{
+	size_t kept = 0;
+
+	if (!strv_ok(inputs))
+		return out_of_memory(err);
+	strv_sort(inputs);
+	for (size_t i = 0; i < inputs->count; i++) {
+		char *path = take_ptr(inputs->items[i]);
+
+		if (strchr(path, '\n') != NULL) {
+			caisson_refuse(err, EINVAL, "'%s' has a line feed in its name", path);
+			free(path);
+			return -EINVAL;
+		}
+		if (kept > 0 && strcmp(inputs->items[kept - 1], path) == 0)
+			free(path);
+		else
+			inputs->items[kept++] = path;
+	}
+	inputs->count = kept;
+	return 0;
+}
+
+int recipe_collect(const struct initramfs_recipe *recipe, struct archive *tree, struct strv *inputs,
+	struct caisson_error *err)
+{
+	int r = add_skeleton(tree, err);
+
+	for (size_t i = 0; r == 0 && i < recipe->program_count; i++)
+		r = add_program(&recipe->programs[i], tree, inputs, err);
+	if (r == 0)
+		r = add_modules(recipe, tree, inputs, err);
+	if (r == 0)
+		r = archive_complete(tree, err);
+	if (r < 0)
+		return r;
+	list_papers(recipe->kernel, inputs);
+	return sort_inputs(inputs, err);
+}
+
+int recipe_compression(const struct initramfs_recipe *recipe, enum compression *ret_compression,
+	struct caisson_error *err)
+{
+	static const struct kernel_requirement zstd = {KERNEL_BASE, "CONFIG_RD_ZSTD", NULL, false,
+		"the boot archive has to stay as it is"};
+	_cleanup_kernel_papers_ struct kernel_papers papers = {0};
+	int r;
+
+	if (recipe->compression == COMPRESSION_NONE) {
+		*ret_compression = COMPRESSION_NONE;
+		return 0;
+	}
+	r = kernel_papers_read(recipe->kernel, &papers, err);
+	if (r < 0)
+		return r;
+	*ret_compression = kernel_meets(&papers, &zstd) ? COMPRESSION_ZSTD : COMPRESSION_NONE;
+	return 0;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From a recipe to what will stand in its archive, and to the files that decide about it. */
+#pragma once
+
+#include "base/strbuf.h"
+#include "boot/initramfs.h"
+#include "boot/tree.h"
+
+/* Fills @tree (complete) and appends to @inputs (sorted, each once) the path of every file whose
+   change would change the archive; some of them may be missing. */
+int recipe_collect(const struct initramfs_recipe *recipe, struct archive *tree, struct strv *inputs,
+	struct caisson_error *err);
+/* What is used of @recipe's compression: a kernel whose .config has no CONFIG_RD_ZSTD gets none. */
+int recipe_compression(const struct initramfs_recipe *recipe, enum compression *ret_compression,
+	struct caisson_error *err);
+/* The program as its path is meant: absolute, and without links when it will stand elsewhere. */
+int recipe_program_source(
+	const struct initramfs_program *program, char **ret_source, struct caisson_error *err);

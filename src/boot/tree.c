@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "boot/tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/io.h"
+#include "base/strbuf.h"
+#include "boot/modules.h"
+
+enum { LINKS_MOST = 40, ENTRIES_MOST = 1 << 20 };
+
+static int out_of_memory(struct caisson_error *err)
+{
+	return caisson_fail(err, ENOMEM, "put a boot archive together");
+}
+
+/* Takes slashes that are doubled or trailing out; -EINVAL for a ".." or nothing at all. */
+static int clean_path(const char *path, char **ret_path, struct caisson_error *err)
+{
+	_cleanup_free_ char *clean = malloc(strlen(path) + 1);
+	size_t size = 0;
+
+	if (clean == NULL)
+		return out_of_memory(err);
+	for (const char *part = path; *part != '\0';) {
+		size_t length = strcspn(part, "/");
+
+		if (length == 2 && part[0] == '.' && part[1] == '.')
+			return caisson_refuse(
+				err, EINVAL, "'%s' leads out of the boot archive", path);
+		if (length > 0 && !(length == 1 && part[0] == '.')) {
+			if (size > 0)
+				clean[size++] = '/';
+			memcpy(clean + size, part, length);
+			size += length;
+		}
+		part += length;
+		part += *part == '/';
+	}
+	clean[size] = '\0';
+	if (size == 0 || size >= PATH_MAX)
+		return caisson_refuse(err, EINVAL, "'%s' cannot be a path in a boot archive", path);
+	*ret_path = take_ptr(clean);
+	return 0;
+}
+
+static void entry_done(struct archive_entry *entry)
+{
+	free(entry->path);
+	free(entry->source);
+}
+
+int archive_add(struct archive *tree, const char *path, enum archive_kind kind, mode_t mode,
+	const char *source, dev_t device, struct caisson_error *err)
+{
+	_cleanup_(entry_done) struct archive_entry entry = {
+		.kind = kind, .mode = mode, .device = device};
+	int r = clean_path(path, &entry.path, err);
+
+	if (r < 0)
+		return r;
+	if (tree->count >= ENTRIES_MOST)
+		return caisson_refuse(
+			err, EFBIG, "a boot archive holds up to %d files", ENTRIES_MOST);
+	if (tree->count == tree->capacity) {
+		size_t capacity = MAX(tree->capacity * 2, (size_t)64);
+		void *entries = reallocarray(tree->entries, capacity, sizeof(*tree->entries));
+
+		if (entries == NULL)
+			return out_of_memory(err);
+		tree->entries = entries;
+		tree->capacity = capacity;
+	}
+	if (source != NULL && (entry.source = strdup(source)) == NULL)
+		return out_of_memory(err);
+	tree->entries[tree->count++] = entry;
+	entry.path = entry.source = NULL;
+	return 0;
+}
+
+void archive_done(struct archive *tree)
+{
+	for (size_t i = 0; i < tree->count; i++)
+		entry_done(&tree->entries[i]);
+	free(tree->entries);
+	*tree = TREE_INIT;
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+	const struct archive_entry *x = a, *y = b;
+
+	return strcmp(x->path, y->path);
+}
+
+/* Of two folders of one path, the one with the stricter mode comes first and is kept. */
+static int compare_entries(const void *a, const void *b)
+{
+	const struct archive_entry *x = a, *y = b;
+	int r = strcmp(x->path, y->path);
+
+	if (r == 0)
+		r = (x->kind > y->kind) - (x->kind < y->kind);
+	return r != 0 ? r : (x->mode > y->mode) - (x->mode < y->mode);
+}
+
+static void sort(struct archive *tree)
+{
+	if (tree->count > 1)
+		qsort(tree->entries, tree->count, sizeof(*tree->entries), compare_entries);
+}
+
+/* Among the sorted entries. */
+static const struct archive_entry *find(const struct archive *tree, const char *path)
+{
+	struct archive_entry key = {.path = (char *)(uintptr_t)path};
+
+	if (tree->count == 0)
+		return NULL;
+	return bsearch(&key, tree->entries, tree->count, sizeof(key), compare_paths);
+}
+
+/* Joins a link's target to the folder that the link stands in, lexically: "usr/lib64" + "../lib".
+ */
+static int follow(const char *link, const char *target, const char *rest, char **ret_path,
+	struct caisson_error *err)
+{
+	_cleanup_strbuf_ struct strbuf path = STRBUF_INIT;
+	const char *slash = strrchr(link, '/');
+
+	if (target[0] != '/' && slash != NULL)
+		strbuf_add(&path, link, (size_t)(slash - link));
+	for (const char *part = target; part != NULL;) {
+		size_t length = strcspn(part, "/");
+
+		if (length == 2 && part[0] == '.' && part[1] == '.') {
+			char *last = path.size > 0 ? strrchr(path.data, '/') : NULL;
+
+			path.size = last != NULL ? (size_t)(last - path.data) : 0;
+			strbuf_add(&path, "", 0);
+		} else if (length > 0 && !(length == 1 && part[0] == '.')) {
+			strbuf_add_char(&path, '/');
+			strbuf_add(&path, part, length);
+		}
+		part = part[length] == '/' ? part + length + 1 : NULL;
+	}
+	strbuf_add_string(&path, rest);
+	if (!strbuf_ok(&path))
+		return out_of_memory(err);
+	return clean_path(path.data, ret_path, err);
+}
+
+/* Replaces the folders of @entry's path that are links in the archive by where they lead. */
+static int resolve(const struct archive *tree, char **path, struct caisson_error *err)
+{
+	int links = 0;
+
+	for (char *slash = strchr(*path, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+		_cleanup_free_ char *led = NULL;
+		const struct archive_entry *above;
+		int r;
+
+		*slash = '\0';
+		above = find(tree, *path);
+		*slash = '/';
+		if (above == NULL || above->kind != TREE_SYMLINK)
+			continue;
+		if (++links > LINKS_MOST)
+			return caisson_refuse(err, ELOOP, "too many links on the way to %s", *path);
+		r = follow(above->path, above->source, slash, &led, err);
+		if (r < 0)
+			return r;
+		free(*path);
+		*path = take_ptr(led);
+		/* From the start: the new folders may be links too. */
+		slash = *path;
+	}
+	return 0;
+}
+
+/* The new paths stand apart until all are known: find() wants them sorted by the old ones. */
+static int resolve_all(struct archive *tree, struct caisson_error *err)
+{
+	_cleanup_strv_ struct strv paths = STRV_INIT;
+
+	for (size_t i = 0; i < tree->count; i++)
+		strv_add(&paths, tree->entries[i].path);
+	if (!strv_ok(&paths))
+		return out_of_memory(err);
+	for (size_t i = 0; i < tree->count; i++) {
+		int r = resolve(tree, &paths.items[i], err);
+
+		if (r < 0)
+			return r;
+	}
+	for (size_t i = 0; i < tree->count; i++) {
+		char *old = tree->entries[i].path;
+
+		tree->entries[i].path = paths.items[i];
+		paths.items[i] = old;
+	}
+	sort(tree);
+	return 0;
+}
+
+static int add_parents(struct archive *tree, struct caisson_error *err)
+{
+	size_t count = tree->count;
+
+	for (size_t i = 0; i < count; i++) {
+		for (size_t at = 0; tree->entries[i].path[at] != '\0'; at++) {
+			_cleanup_free_ char *above = NULL;
+			int r;
+
+			/* The neighbour before it in order often has the same folders. */
+			if (tree->entries[i].path[at] != '/' ||
+				(i > 0 && strncmp(tree->entries[i].path, tree->entries[i - 1].path,
+						  at + 1) == 0))
+				continue;
+			above = strndup(tree->entries[i].path, at);
+			if (above == NULL)
+				return out_of_memory(err);
+			r = archive_add(tree, above, TREE_DIRECTORY, 0755, NULL, 0, err);
+			if (r < 0)
+				return r;
+		}
+	}
+	sort(tree);
+	return 0;
+}
+
+static bool same(const struct archive_entry *a, const struct archive_entry *b)
+{
+	if (a->kind != b->kind || a->device != b->device)
+		return false;
+	/* A folder that was asked for, and the same above something. */
+	if (a->kind == TREE_DIRECTORY)
+		return true;
+	if (a->mode != b->mode || (a->source == NULL) != (b->source == NULL))
+		return false;
+	return a->source == NULL || strcmp(a->source, b->source) == 0;
+}
+
+static int merge_doubles(struct archive *tree, struct caisson_error *err)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < tree->count; i++) {
+		struct archive_entry *entry = &tree->entries[i];
+		struct archive_entry *last = kept > 0 ? &tree->entries[kept - 1] : NULL;
+
+		if (last == NULL || strcmp(last->path, entry->path) != 0) {
+			struct archive_entry moved = *entry;
+
+			*entry = (struct archive_entry){0};
+			tree->entries[kept++] = moved;
+			continue;
+		}
+		if (!same(last, entry))
+			return caisson_refuse(err, EEXIST,
+				"/%s would be two things in the boot archive: %s and %s",
+				entry->path, last->source != NULL ? last->source : "a folder",
+				entry->source != NULL ? entry->source : "a folder");
+		entry_done(entry);
+		*entry = (struct archive_entry){0};
+	}
+	tree->count = kept;
+	return 0;
+}
+
+int archive_complete(struct archive *tree, struct caisson_error *err)
+{
+	int r;
+
+	sort(tree);
+	r = resolve_all(tree, err);
+	if (r == 0)
+		r = add_parents(tree, err);
+	if (r == 0)
+		r = merge_doubles(tree, err);
+	return r;
+}
+
+static int write_file(
+	struct cpio_writer *writer, const struct archive_entry *entry, struct caisson_error *err)
+{
+	_cleanup_close_ int fd = open_file(entry->source, O_RDONLY | O_NONBLOCK, 0, err);
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return caisson_fail(err, errno, "stat %s", entry->source);
+	if (!S_ISREG(st.st_mode))
+		return caisson_refuse(err, EINVAL, "%s is not a regular file", entry->source);
+	return cpio_add_fd(writer, entry->path, entry->mode, fd, (uint64_t)st.st_size, err);
+}
+
+static int write_module(
+	struct cpio_writer *writer, const struct archive_entry *entry, struct caisson_error *err)
+{
+	_cleanup_strbuf_ struct strbuf module = STRBUF_INIT;
+	int r = module_read(entry->source, &module, err);
+
+	if (r < 0)
+		return r;
+	return cpio_add_data(writer, entry->path, entry->mode, module.data, module.size, err);
+}
+
+static int write_entry(
+	struct cpio_writer *writer, const struct archive_entry *entry, struct caisson_error *err)
+{
+	switch (entry->kind) {
+	case TREE_DIRECTORY:
+		return cpio_add_directory(writer, entry->path, entry->mode, err);
+	case TREE_SYMLINK:
+		return cpio_add_symlink(writer, entry->path, entry->source, err);
+	case TREE_DEVICE:
+		return cpio_add_device(writer, entry->path, entry->mode, entry->device, err);
+	case TREE_FILE:
+		return write_file(writer, entry, err);
+	case TREE_MODULE:
+		return write_module(writer, entry, err);
+	case TREE_DATA:
+		return cpio_add_data(writer, entry->path, entry->mode, entry->source,
+			strlen(entry->source), err);
+	}
+	return caisson_refuse(err, EINVAL, "/%s is of no known kind", entry->path);
+}
+
+int archive_write(const struct archive *tree, struct sink sink, struct caisson_error *err)
+{
+	struct cpio_writer writer;
+
+	cpio_writer_init(&writer, sink);
+	for (size_t i = 0; i < tree->count; i++) {
+		int r = write_entry(&writer, &tree->entries[i], err);
+
+		if (r < 0)
+			return r;
+	}
+	return cpio_finish(&writer, err);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What will stand in an archive: added in any order, then completed with the folders above, led
+ * through the links that stand in it (a module for /lib/modules goes to usr/lib/modules where /lib
+ * is a link), and sorted by path.
+ */
+#pragma once
+
+#include <caisson/error.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/macros.h"
+#include "boot/cpio.h"
+
+enum archive_kind {
+	TREE_DIRECTORY,
+	TREE_SYMLINK,
+	TREE_DEVICE,
+	TREE_FILE,   /* read from @source */
+	TREE_MODULE, /* the same, uncompressed on the way */
+	TREE_DATA,   /* @source itself */
+};
+
+struct archive_entry {
+	char *path; /* in the archive, without a leading slash */
+	enum archive_kind kind;
+	mode_t mode;
+	char *source; /* a file's path on this machine, a link's target, or text */
+	dev_t device;
+};
+
+struct archive {
+	struct archive_entry *entries;
+	size_t count, capacity;
+};
+
+#define TREE_INIT ((struct archive){NULL, 0, 0})
+
+/* @path may start with a slash. @source is copied; NULL for folders and devices. */
+int archive_add(struct archive *tree, const char *path, enum archive_kind kind, mode_t mode,
+	const char *source, dev_t device, struct caisson_error *err);
+/* Sorted, whole and without doubles; -EEXIST when two things want one path. */
+int archive_complete(struct archive *tree, struct caisson_error *err);
+/* The whole archive, with its trailer. */
+int archive_write(const struct archive *tree, struct sink sink, struct caisson_error *err);
+void archive_done(struct archive *tree);
+
+#define _cleanup_tree_ _cleanup_(archive_done)

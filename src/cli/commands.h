@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stdint.h>
+
+#include "cli/options.h"
+
+extern const struct cli_command command_run;
+extern const struct cli_command command_volume_create;
+extern const struct cli_command command_volume_list;
+extern const struct cli_command command_volume_inspect;
+extern const struct cli_command command_volume_destroy;
+extern const struct cli_command command_initramfs_build;
+extern const struct cli_command command_initramfs_list;
+extern const struct cli_command command_doctor;
+
+/* In the order of the help; NULL ends it. */
+extern const struct cli_command *const cli_commands[];
+
+/* The folder with caisson-init and caisson-unlock: beside this program in a build folder, else where
+   they were installed. Owned by the caller. */
+int cli_guest_programs(char **ret_folder, struct caisson_error *err);
+/* "1.5 GiB" */
+void cli_format_size(uint64_t size, char *text, size_t room);
+
+/* NULL is taken as memory having run out. */
+struct json_object;
+int cli_print_json(struct json_object *object, struct caisson_error *err);
+
+/* generate.c: writes a completion script ("bash", "zsh", "fish") or the option list of a command's man
+   page ("man COMMAND") to standard output. For the build, and not in the help. */
+int cli_generate(int argc, char **argv);

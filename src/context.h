@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the library's context is inside, for the command line's doctor, which looks at the parts. */
+#pragma once
+
+#include <caisson/caisson.h>
+
+#include "base/state.h"
+
+const struct state *caisson_state(const struct caisson *caisson);

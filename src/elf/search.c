@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "elf/search.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/macros.h"
+#include "base/path.h"
+#include "elf/token.h"
+
+enum { RUNPATH_FOLDERS_MOST = 1024 };
+
+static struct tokens tokens_of(const struct loader *loader, const struct location *location)
+{
+	const char *path = location->path->text, *slash = strrchr(path, '/');
+
+	return (struct tokens){
+		.origin = path,
+		.origin_length = slash == path ? 1 : (size_t)(slash - path),
+		.lib = loader->lib,
+		.platform = loader->platform,
+	};
+}
+
+static int add_folder(struct library_set *set, struct folders *folders, const char *path,
+	struct caisson_error *err)
+{
+	size_t length = strlen(path);
+	struct atom **bigger;
+
+	if (path[0] != '/')
+		return 0; /* relative to where the program is started: in no closure */
+	while (length > 0 && path[length - 1] == '/')
+		length--;
+	if (folders->count == RUNPATH_FOLDERS_MOST)
+		return caisson_refuse(err, E2BIG, "a search path has more than %d folders",
+			(int)RUNPATH_FOLDERS_MOST);
+	bigger = reallocarray(folders->items, folders->count + 1, sizeof(struct atom *));
+	if (bigger == NULL)
+		return caisson_fail(err, ENOMEM, "read a search path");
+	folders->items = bigger;
+	bigger[folders->count] = atom_intern(&set->atoms, path, length);
+	if (bigger[folders->count] == NULL)
+		return caisson_fail(err, ENOMEM, "read a search path");
+	folders->count++;
+	return 0;
+}
+
+/* musl gives up a search path with any other token than $ORIGIN in it (fixup_rpath). */
+static bool musl_accepts(const char *text)
+{
+	for (text = strchr(text, '$'); text != NULL; text = strchr(text + 1, '$')) {
+		if (strncmp(text, "$ORIGIN", 7) != 0 && strncmp(text, "${ORIGIN}", 9) != 0)
+			return false;
+	}
+	return true;
+}
+
+static int expand_folders(const struct search *search, const struct location *location,
+	const struct atom *text, struct folders *folders, struct caisson_error *err)
+{
+	const struct tokens tokens = tokens_of(search->loader, location);
+	bool musl = search->loader->kind == LOADER_MUSL;
+	_cleanup_strbuf_ struct strbuf path = STRBUF_INIT;
+
+	folders_done(folders);
+	if (text == NULL || (musl && !musl_accepts(text->text)))
+		return 0;
+	for (const char *at = text->text; *at != '\0';) {
+		size_t length = strcspn(at, musl ? ":\n" : ":");
+		int r = 0;
+
+		if (token_expand(at, length, &tokens, &path) && strbuf_ok(&path))
+			r = add_folder(search->set, folders, path.data, err);
+		if (!strbuf_ok(&path))
+			return caisson_fail(err, ENOMEM, "read a search path");
+		if (r < 0)
+			return r;
+		at += length;
+		at += *at != '\0';
+	}
+	return 0;
+}
+
+/* Search paths are kept with the location: only another loader reads them otherwise. */
+static int expand_location(
+	const struct search *search, struct location *location, struct caisson_error *err)
+{
+	int r;
+
+	if (location->expanded_for == search->loader)
+		return 0;
+	location->expanded_for = NULL;
+	r = expand_folders(search, location, location->object->rpath, &location->rpath, err);
+	if (r >= 0)
+		r = expand_folders(
+			search, location, location->object->runpath, &location->runpath, err);
+	if (r < 0)
+		return caisson_wrap(err, "%s", location->path->text);
+	location->expanded_for = search->loader;
+	return 0;
+}
+
+static int fail_as(const struct caisson_error *failure, struct caisson_error *err)
+{
+	if (err != NULL)
+		*err = *failure;
+	return -failure->code;
+}
+
+/* Whether the loader takes what it finds there (open_verify() of elf/dl-load.c): 1, or 0 to go on
+   searching, or an error that ends the search. */
+static int accept(struct search *search, struct location *location, struct caisson_error *err)
+{
+	const struct elf_ident *wanted = search->ident, *is;
+	struct caisson_error why = {0};
+	bool same_machine;
+	int r;
+
+	if (location->node == NULL)
+		return 0;
+	r = library_read(search->set, location, &why);
+	if (r == -EACCES || r == -EPERM)
+		return 0;
+	if (r < 0)
+		return fail_as(&why, err);
+	if (!location->object->is_elf)
+		return fail_as(location->object->failure, err);
+	is = &location->object->ident;
+	same_machine = is->bits == wanted->bits && is->machine == wanted->machine;
+	if (!same_machine && search->loader->kind == LOADER_GLIBC)
+		return 0;
+	if (!same_machine || is->big_endian != wanted->big_endian)
+		return caisson_refuse(
+			err, ENOEXEC, "%s is of another machine type", location->path->text);
+	if (location->object->failure != NULL)
+		return fail_as(location->object->failure, err);
+	return 1;
+}
+
+/* Bounds the work that a hostile set of files can ask for. */
+static int spend(struct search *search, struct caisson_error *err)
+{
+	if (search->steps == 0)
+		return caisson_refuse(err, E2BIG, "%s: too many places to look for libraries",
+			search->program->location->path->text);
+	search->steps--;
+	return 0;
+}
+
+static int try_path(struct search *search, const char *path, struct location **ret_location,
+	struct caisson_error *err)
+{
+	struct location *location;
+	int r;
+
+	if (path[0] != '/')
+		return 0;
+	r = spend(search, err);
+	if (r < 0)
+		return r;
+	r = library_locate(search->set, path, &location, err);
+	if (r >= 0)
+		r = accept(search, location, err);
+	if (r > 0)
+		*ret_location = location;
+	return r;
+}
+
+static int try_folder(struct search *search, const char *folder, const char *name,
+	struct location **ret_location, struct caisson_error *err)
+{
+	char path[TOKEN_PATH_MOST];
+	int size = snprintf(path, sizeof(path), "%s/%s", folder, name);
+
+	if (size < 0 || (size_t)size >= sizeof(path))
+		return 0;
+	return try_path(search, path, ret_location, err);
+}
+
+static int try_folders(struct search *search, const struct folders *folders, const char *name,
+	struct location **ret_location, struct caisson_error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < folders->count && r == 0; i++)
+		r = try_folder(search, folders->items[i]->text, name, ret_location, err);
+	return r;
+}
+
+static int try_rpath(struct search *search, struct loaded *loaded, const char *name,
+	struct location **ret_location, struct caisson_error *err)
+{
+	int r = spend(search, err);
+
+	if (r < 0 || loaded->object->rpath == NULL)
+		return r;
+	r = expand_location(search, loaded->location, err);
+	return r < 0 ? r : try_folders(search, &loaded->location->rpath, name, ret_location, err);
+}
+
+static int try_runpath(struct search *search, struct loaded *loaded, const char *name,
+	struct location **ret_location, struct caisson_error *err)
+{
+	int r;
+
+	if (loaded->object->runpath == NULL)
+		return 0;
+	r = expand_location(search, loaded->location, err);
+	return r < 0 ? r : try_folders(search, &loaded->location->runpath, name, ret_location, err);
+}
+
+static bool in_loader_folders(const struct loader *loader, const char *path)
+{
+	for (size_t i = 0; i < loader->folders.count; i++) {
+		size_t length = strlen(loader->folders.items[i]);
+
+		if (strncmp(path, loader->folders.items[i], length) == 0 && path[length] == '/')
+			return true;
+	}
+	return false;
+}
+
+/* Whether the loader would find @path in its own folders, first, and without the cache. */
+static int found_without_cache(
+	struct search *search, const char *path, const char *name, struct caisson_error *err)
+{
+	const struct strv *folders = &search->loader->folders;
+
+	for (size_t i = 0; i < folders->count; i++) {
+		size_t length = strlen(folders->items[i]);
+		struct location *location;
+		int r;
+
+		if (strncmp(path, folders->items[i], length) == 0 && path[length] == '/' &&
+			strcmp(path + length + 1, name) == 0)
+			return 1;
+		r = try_folder(search, folders->items[i], name, &location, err);
+		if (r != 0)
+			return r < 0 ? r : 0;
+	}
+	return 0;
+}
+
+static int try_cache(struct search *search, struct loaded *requester, const char *name,
+	struct location **ret_location, struct caisson_error *err)
+{
+	const char *path = cache_lookup(search->cache, name, search->loader->machine->cache_flags);
+	int r;
+
+	if (path == NULL || strnlen(path, TOKEN_PATH_MOST) == TOKEN_PATH_MOST)
+		return 0;
+	if ((requester->object->flags_1 & DF_1_NODEFLIB) != 0 &&
+		in_loader_folders(search->loader, path))
+		return 0;
+	r = try_path(search, path, ret_location, err);
+	if (r <= 0)
+		return r;
+	r = found_without_cache(search, path, name, err);
+	if (r < 0)
+		return r;
+	search->used_cache |= r == 0;
+	return 1;
+}
+
+static int try_loader_folders(struct search *search, const char *name,
+	struct location **ret_location, struct caisson_error *err)
+{
+	const struct strv *folders = &search->loader->folders;
+	int r = 0;
+
+	for (size_t i = 0; i < folders->count && r == 0; i++)
+		r = try_folder(search, folders->items[i], name, ret_location, err);
+	search->used_folders |= r > 0;
+	return r;
+}
+
+static int search_glibc(struct search *search, struct loaded *requester, const char *name,
+	struct location **ret_location, const char **ret_rule, struct caisson_error *err)
+{
+	bool program_done = false;
+	int r = 0;
+
+	if (requester->object->runpath == NULL) {
+		*ret_rule = "rpath";
+		for (struct loaded *l = requester; l != NULL && r == 0; l = l->requester) {
+			program_done |= l == search->program;
+			r = try_rpath(search, l, name, ret_location, err);
+		}
+		if (r == 0 && !program_done)
+			r = try_rpath(search, search->program, name, ret_location, err);
+	} else {
+		*ret_rule = "runpath";
+		r = try_runpath(search, requester, name, ret_location, err);
+	}
+	if (r != 0)
+		return r;
+	*ret_rule = "ld.so.cache";
+	r = try_cache(search, requester, name, ret_location, err);
+	if (r != 0 || (requester->object->flags_1 & DF_1_NODEFLIB) != 0)
+		return r;
+	*ret_rule = "default folder";
+	return try_loader_folders(search, name, ret_location, err);
+}
+
+static int search_musl(struct search *search, struct loaded *requester, const char *name,
+	struct location **ret_location, const char **ret_rule, struct caisson_error *err)
+{
+	int r = 0;
+
+	for (struct loaded *l = requester; l != NULL && r == 0; l = l->requester) {
+		*ret_rule = l->object->runpath != NULL ? "runpath" : "rpath";
+		r = l->object->runpath != NULL ? try_runpath(search, l, name, ret_location, err)
+					       : try_rpath(search, l, name, ret_location, err);
+	}
+	if (r != 0)
+		return r;
+	*ret_rule = search->loader->path_file != NULL ? "path file" : "default folder";
+	return try_loader_folders(search, name, ret_location, err);
+}
+
+int search_library(struct search *search, struct loaded *requester, const char *name,
+	struct location **ret_location, const char **ret_rule, struct caisson_error *err)
+{
+	if (name[0] == '\0')
+		return 0;
+	if (strchr(name, '/') != NULL) {
+		*ret_rule = "path";
+		return try_path(search, name, ret_location, err);
+	}
+	if (search->loader->kind == LOADER_MUSL)
+		return search_musl(search, requester, name, ret_location, ret_rule, err);
+	return search_glibc(search, requester, name, ret_location, ret_rule, err);
+}
+
+void search_expand(const struct search *search, const struct loaded *requester, const char *name,
+	struct strbuf *path)
+{
+	const struct tokens tokens = tokens_of(search->loader, requester->location);
+
+	if (search->loader->kind == LOADER_MUSL) {
+		strbuf_clear(path);
+		strbuf_add_string(path, name);
+	} else if (!token_expand(name, strlen(name), &tokens, path)) {
+		strbuf_clear(path);
+	}
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Where the loader finds a library that an object asks for.
+ *
+ * glibc (ld.so(8), elf/dl-load.c): a name with a slash is a path. Otherwise: DT_RPATH of the object
+ * that asks and of those that asked for it, up to the program, unless the object that asks has a
+ * DT_RUNPATH; that DT_RUNPATH, for its own requests alone; /etc/ld.so.cache; the loader's own
+ * folders. What is of another class or machine is passed over.
+ *
+ * musl (ldso/dynlink.c): DT_RUNPATH or DT_RPATH of the object and those that asked for it, then the
+ * folders of its path file. The first file of that name counts.
+ *
+ * Not followed: LD_LIBRARY_PATH and the other variables, /etc/ld.so.preload, folders relative to
+ * wherever the program is started from, and the variants for particular processors (glibc-hwcaps
+ * and the older hwcap folders), as the closure is for any processor of its machine type.
+ */
+#pragma once
+
+#include <caisson/error.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "elf/cache.h"
+#include "elf/library.h"
+#include "elf/loader.h"
+
+/* An object in one program, as loaded there. */
+struct loaded {
+	struct location *location;
+	struct object *object;
+	struct loaded *requester; /* asked for it first; NULL for the program and its interpreter */
+	/* The order of loading (load.c). */
+	struct loaded *previous, *next;
+	bool queued, processed;
+};
+
+struct search {
+	struct library_set *set;
+	const struct cache *cache;
+	const struct loader *loader;
+	const struct elf_ident *ident; /* of the program */
+	struct loaded *program;
+	uint64_t steps;                /* names that may still be tried */
+	bool used_cache, used_folders; /* the loader's configuration is needed to find it again */
+};
+
+/* 1 and the place, with the rule by which it was found; 0 when the loader would not find it;
+   negative for what the loader, too, would stop at (a broken library), and faults. */
+int search_library(struct search *search, struct loaded *requester, const char *name,
+	struct location **ret_location, const char **ret_rule, struct caisson_error *err);
+/* Replaces the tokens of a DT_NEEDED; @path is empty when they cannot be. */
+void search_expand(const struct search *search, const struct loaded *requester, const char *name,
+	struct strbuf *path);

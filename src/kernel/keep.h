@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What folders of the state directory that hold prepared things (kernels, boot archives) have in
+ * common. */
+#pragma once
+
+#include <caisson/error.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include "base/staging.h"
+#include "base/strbuf.h"
+
+/*
+ * One builder at a time: whoever waited looks again and finds what the other one has built. The
+ * lock is on the folder itself, so that it leaves nothing behind; closing @ret_fd gives it back.
+ */
+int keep_lock(const char *folder, int *ret_fd, struct caisson_error *err);
+/* Publishes under @name in the place of what is there: older, damaged, or the same. Locked folders
+ * only. */
+int keep_publish(struct staging *staging, const char *name, struct caisson_error *err);
+/* Appends what tells one state of a file from another without reading it: device, inode, size,
+   mtime, and ctime if asked. (Hard links to a file change its ctime and not its contents.) */
+void keep_identity(struct strbuf *text, const struct stat *st, bool with_ctime);

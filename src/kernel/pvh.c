@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The vmlinux inside a bzImage, kept as STATE/kernels/SHA256.vmlinux (of the bzImage). A small
+ * index file beside it, named by the image's path and stat identity, leads there without reading
+ * the image again: it holds the name and identity of the vmlinux, or "none".
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/digest.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/staging.h"
+#include "base/strbuf.h"
+#include "kernel/image.h"
+#include "kernel/keep.h"
+#include "kernel/kernel.h"
+#include "kernel/uncompress.h"
+
+static const uint64_t vmlinux_most = 512ull << 20;
+
+/* How the payload ends: the build appends its uncompressed size, four bytes, except for gzip, whose
+   own last four bytes say the same (scripts/Makefile.lib, "size_append"). */
+static int read_payload_form(int fd, const struct kernel_image *image, const char *what,
+	uint64_t *ret_stream_size, uint32_t *ret_size, struct caisson_error *err)
+{
+	uint8_t magic[2], end[4];
+	int r;
+
+	if (image->payload_size < 16)
+		return caisson_refuse(err, EBADMSG, "%s has no payload", what);
+	r = pread_all(fd, magic, sizeof(magic), image->payload_offset, what, err);
+	if (r == 0)
+		r = pread_all(fd, end, sizeof(end),
+			image->payload_offset + image->payload_size - sizeof(end), what, err);
+	if (r < 0)
+		return r;
+	*ret_stream_size = image->payload_size;
+	if (magic[0] != 0x1f || magic[1] != 0x8b)
+		*ret_stream_size -= sizeof(end);
+	*ret_size = (uint32_t)end[0] | (uint32_t)end[1] << 8 | (uint32_t)end[2] << 16 |
+		    (uint32_t)end[3] << 24;
+	return 0;
+}
+
+struct target {
+	int fd;
+	const char *what;
+	uint64_t size;
+};
+
+static int write_target(void *userdata, const void *data, size_t size, struct caisson_error *err)
+{
+	struct target *target = userdata;
+
+	target->size += size;
+	return write_all(target->fd, data, size, target->what, err);
+}
+
+/* Uncompresses into @to. 1 when it can be started through PVH, 0 when it cannot. */
+static int extract(int fd, const struct kernel_image *image, const char *what, int to,
+	struct caisson_error *err)
+{
+	struct target target = {to, "the uncompressed kernel", 0};
+	uint64_t stream_size = 0;
+	uint32_t said = 0;
+	int r;
+
+	r = read_payload_form(fd, image, what, &stream_size, &said, err);
+	if (r < 0)
+		return r;
+	if (said > vmlinux_most)
+		return caisson_refuse(err, EFBIG, "%s says that it holds %u bytes", what, said);
+	r = uncompress_range(fd, image->payload_offset, stream_size, said, what,
+		(struct uncompress_sink){write_target, &target}, NULL, err);
+	if (r < 0)
+		return r;
+	if (target.size != said)
+		return caisson_refuse(err, EBADMSG, "%s holds %llu bytes and says %u", what,
+			(unsigned long long)target.size, said);
+	return kernel_image_has_pvh(to, what, err);
+}
+
+static int index_name(
+	const char *path, const struct stat *st, char **ret_name, struct caisson_error *err)
+{
+	_cleanup_strbuf_ struct strbuf key = STRBUF_INIT;
+	char hex[DIGEST_HEX_SIZE];
+	int r;
+
+	strbuf_add_format(&key, "pvh 1\n%s\n", path);
+	keep_identity(&key, st, true);
+	if (!strbuf_ok(&key))
+		return caisson_fail(err, ENOMEM, "prepare %s", path);
+	r = digest_of(key.data, key.size, hex, err);
+	if (r < 0)
+		return r;
+	*ret_name = format_string("%s.index", hex);
+	return *ret_name != NULL ? 0 : caisson_fail(err, ENOMEM, "prepare %s", path);
+}
+
+/* Appends "NAME IDENTITY" of the vmlinux as it is now. */
+static int describe_vmlinux(const char *path, struct strbuf *text)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	strbuf_add_format(text, "%s ", path_base(path));
+	keep_identity(text, &st, false);
+	strbuf_add_char(text, '\n');
+	return strbuf_ok(text) ? 0 : -ENOMEM;
+}
+
+/* 1 and the path (or NULL for "none") when the index knows @name and the vmlinux is whole; else 0.
+ */
+static int look_up(const char *folder, const char *name, char **ret_path)
+{
+	enum { INDEX_MOST = 256 };
+	_cleanup_free_ char *index = path_join(folder, name);
+	_cleanup_free_ char *path = NULL;
+	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT, now = STRBUF_INIT;
+	char hex[DIGEST_HEX_SIZE];
+
+	if (index == NULL || read_file(index, INDEX_MOST, &text, NULL) < 0 || text.size == 0)
+		return 0;
+	if (strcmp(text.data, "none\n") == 0) {
+		*ret_path = NULL;
+		return 1;
+	}
+	if (sscanf(text.data, "%64[0-9a-f].vmlinux", hex) != 1)
+		return 0;
+	path = format_string("%s/%s.vmlinux", folder, hex);
+	if (path == NULL || describe_vmlinux(path, &now) < 0 || strcmp(text.data, now.data) != 0)
+		return 0;
+	*ret_path = take_ptr(path);
+	return 1;
+}
+
+static int write_index(
+	const char *folder, const char *name, const char *text, struct caisson_error *err)
+{
+	_cleanup_staging_ struct staging staging = STAGING_NONE;
+	int r;
+
+	r = staging_file(&staging, folder, err);
+	if (r == 0)
+		r = write_all(staging.fd, text, strlen(text), name, err);
+	if (r == 0)
+		r = keep_publish(&staging, name, err);
+	return r;
+}
+
+/* Extracts and publishes. *ret_path is NULL when the kernel cannot be started through PVH. */
+static int prepare(const char *folder, int fd, const struct kernel_image *image,
+	const struct kernel *kernel, const char *index, const struct caisson_log *log,
+	char **ret_path, struct caisson_error *err)
+{
+	_cleanup_staging_ struct staging staging = STAGING_NONE;
+	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
+	_cleanup_free_ char *name = NULL, *path = NULL;
+	char hex[DIGEST_HEX_SIZE];
+	int r;
+
+	r = digest_of_fd(fd, kernel->path, hex, err);
+	if (r == 0)
+		r = staging_file(&staging, folder, err);
+	if (r < 0)
+		return r;
+	r = extract(fd, image, kernel->path, staging.fd, err);
+	/* In a form that is not known here (LZO), or for another architecture: started as it is. */
+	if (r == -ENOTSUP || r == -ENOEXEC || r == 0) {
+		log_debug(log, "%s cannot be started through PVH%s%s", kernel->path,
+			r < 0 && err != NULL ? ": " : "", r < 0 && err != NULL ? err->message : "");
+		*ret_path = NULL;
+		return write_index(folder, index, "none\n", err);
+	}
+	if (r < 0)
+		return r;
+	name = format_string("%s.vmlinux", hex);
+	path = path_join(folder, name != NULL ? name : "");
+	if (name == NULL || path == NULL)
+		return caisson_fail(err, ENOMEM, "prepare %s", kernel->path);
+	r = keep_publish(&staging, name, err);
+	if (r < 0)
+		return r;
+	r = describe_vmlinux(path, &text);
+	if (r < 0)
+		return caisson_fail(err, r, "find %s again", path);
+	r = write_index(folder, index, text.data, err);
+	if (r < 0)
+		return r;
+	log_debug(log, "uncompressed %s to %s", kernel->path, path);
+	*ret_path = take_ptr(path);
+	return 0;
+}
+
+int kernel_pvh_image(const struct state *state, const struct kernel *kernel,
+	const struct caisson_log *log, char **ret_path, struct caisson_error *err)
+{
+	_cleanup_close_ int fd = open_file(kernel->path, O_RDONLY | O_NONBLOCK, 0, err);
+	_cleanup_free_ char *folder = NULL, *index = NULL, *same = NULL;
+	_cleanup_close_ int lock = -1;
+	struct kernel_image image;
+	struct stat st;
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = kernel_image_read(fd, kernel->path, &image, err);
+	if (r < 0)
+		return r;
+	if (image.form == KERNEL_IMAGE_VMLINUX) {
+		r = kernel_image_has_pvh(fd, kernel->path, err);
+		if (r < 0 && r != -ENOEXEC)
+			return r;
+		same = r == 1 ? strdup(kernel->path) : NULL;
+		if (r == 1 && same == NULL)
+			return caisson_fail(err, ENOMEM, "prepare %s", kernel->path);
+		*ret_path = take_ptr(same);
+		return 0;
+	}
+	if (fstat(fd, &st) < 0)
+		return caisson_fail(err, errno, "stat %s", kernel->path);
+	r = state_folder(state, "kernels", &folder, err);
+	if (r == 0)
+		r = index_name(kernel->path, &st, &index, err);
+	if (r < 0)
+		return r;
+	if (look_up(folder, index, ret_path) == 1)
+		return 0;
+	r = keep_lock(folder, &lock, err);
+	if (r < 0)
+		return r;
+	if (look_up(folder, index, ret_path) == 1)
+		return 0;
+	return prepare(folder, fd, &image, kernel, index, log, ret_path, err);
+}

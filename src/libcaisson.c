@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The public API: a context, and calls that hand on to the folders below. */
+#include <caisson/caisson.h>
+#include <caisson/initramfs.h>
+#include <caisson/machine.h>
+#include <caisson/volume.h>
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/path.h"
+#include "base/state.h"
+#include "boot/cpio.h"
+#include "boot/initramfs.h"
+#include "context.h"
+#include "key/service.h"
+#include "machine/machine.h"
+#include "volume/volume.h"
+
+struct caisson {
+	struct state state;
+	struct caisson_log log;
+};
+
+int caisson_open(struct caisson **ret_caisson, const char *state, const char *config,
+	const struct caisson_log *log, struct caisson_error *err)
+{
+	struct caisson *caisson = calloc(1, sizeof(*caisson));
+	int r;
+
+	if (caisson == NULL)
+		return caisson_fail(err, ENOMEM, "open %s", state);
+	r = state_open(&caisson->state, state, config, err);
+	if (r < 0) {
+		free(caisson);
+		return r;
+	}
+	if (log != NULL)
+		caisson->log = *log;
+	*ret_caisson = caisson;
+	return 0;
+}
+
+void caisson_close(struct caisson *caisson)
+{
+	if (caisson == NULL)
+		return;
+	state_done(&caisson->state);
+	free(caisson);
+}
+
+const struct state *caisson_state(const struct caisson *caisson)
+{
+	return &caisson->state;
+}
+
+const char *caisson_version(void)
+{
+	return CAISSON_VERSION;
+}
+
+int caisson_parse_size(const char *text, uint64_t *ret_size, struct caisson_error *err)
+{
+	return volume_parse_size(text, ret_size, err);
+}
+
+int caisson_volume_create(
+	struct caisson *caisson, const char *name, uint64_t size, struct caisson_error *err)
+{
+	_cleanup_(key_service_closep) struct key_service *keys = NULL;
+	int r = key_service_open(&caisson->state, &keys, err);
+
+	if (r < 0)
+		return r;
+	return volume_create(&caisson->state, keys, name, size, &caisson->log, err);
+}
+
+static void copy_text(char *to, size_t size, const char *from)
+{
+	size_t length = strnlen(from, size - 1);
+
+	memcpy(to, from, length);
+	to[length] = '\0';
+}
+
+static void to_public(const struct volume_info *info, struct caisson_volume *volume)
+{
+	*volume = (struct caisson_volume){
+		.size = info->size,
+		.allocated = info->allocated,
+		.created = info->created,
+		.has_key = info->has_key,
+		.in_use = info->in_use,
+		.key_bits = info->header.facts.key_size * 8,
+		.sector_size = info->header.facts.sector_size,
+		.data_offset = info->header.facts.data_offset,
+		.keyslots = info->header.keyslots,
+		.tokens = info->header.tokens,
+	};
+	copy_text(volume->name, sizeof(volume->name), info->name);
+	copy_text(volume->path, sizeof(volume->path), info->path);
+	copy_text(volume->holder, sizeof(volume->holder), info->holder);
+	copy_text(volume->filesystem, sizeof(volume->filesystem), info->filesystem);
+	copy_text(volume->uuid, sizeof(volume->uuid), info->header.facts.uuid);
+	copy_text(volume->cipher, sizeof(volume->cipher), info->header.facts.cipher);
+	copy_text(volume->header_error, sizeof(volume->header_error), info->header_error);
+}
+
+static int inspect(struct caisson *caisson, struct key_service *keys, const char *name,
+	struct caisson_volume *volume, struct caisson_error *err)
+{
+	struct volume_info info;
+	int r = volume_inspect(&caisson->state, keys, name, &info, err);
+
+	if (r < 0)
+		return r;
+	to_public(&info, volume);
+	volume_info_done(&info);
+	return 0;
+}
+
+int caisson_volume_inspect(struct caisson *caisson, const char *name,
+	struct caisson_volume *ret_volume, struct caisson_error *err)
+{
+	_cleanup_(key_service_closep) struct key_service *keys = NULL;
+	int r = key_service_open(&caisson->state, &keys, err);
+
+	if (r < 0)
+		return r;
+	return inspect(caisson, keys, name, ret_volume, err);
+}
+
+int caisson_volume_list(struct caisson *caisson,
+	int (*each)(const struct caisson_volume *volume, void *userdata), void *userdata,
+	struct caisson_error *err)
+{
+	_cleanup_(key_service_closep) struct key_service *keys = NULL;
+	_cleanup_strv_ struct strv names = STRV_INIT;
+	struct caisson_volume volume;
+	int r = key_service_open(&caisson->state, &keys, err);
+
+	if (r == 0)
+		r = volume_list(&caisson->state, &names, err);
+	for (size_t i = 0; r == 0 && i < names.count; i++) {
+		r = inspect(caisson, keys, names.items[i], &volume, err);
+		/* Destroyed since it was listed. */
+		if (r == -ENOENT)
+			r = 0;
+		else if (r == 0)
+			r = each(&volume, userdata);
+	}
+	return r;
+}
+
+int caisson_volume_destroy(struct caisson *caisson, const char *name, struct caisson_error *err)
+{
+	_cleanup_(key_service_closep) struct key_service *keys = NULL;
+	struct volume_destroyed done = {0};
+	int r = key_service_open(&caisson->state, &keys, err);
+
+	if (r == 0)
+		r = volume_destroy(&caisson->state, keys, name, &done, err);
+	if (r < 0)
+		return r;
+	return done.key_removed || done.header_erased || done.files_removed;
+}
+
+int caisson_machine_run(struct caisson *caisson, const struct caisson_machine_options *options,
+	int *ret_status, struct caisson_error *err)
+{
+	return machine_run(&caisson->state, &caisson->log, options, ret_status, err);
+}
+
+int caisson_initramfs_build(struct caisson *caisson,
+	const struct caisson_initramfs_options *options, int fd, struct caisson_error *err)
+{
+	_cleanup_kernel_ struct kernel kernel = KERNEL_NONE;
+	_cleanup_strv_ struct strv sources = STRV_INIT;
+	struct initramfs_program programs[GUEST_PROGRAMS_MOST];
+	struct initramfs_recipe recipe = {
+		.kernel = &kernel,
+		.features = KERNEL_BASE | (options->pci ? KERNEL_PCI : KERNEL_MMIO) |
+			    (options->no_volumes ? 0 : KERNEL_VOLUME) |
+			    (options->no_network ? 0 : KERNEL_NETWORK) |
+			    (options->vsock ? KERNEL_VSOCK : 0),
+		.programs = programs,
+		.compression = options->uncompressed ? COMPRESSION_NONE : COMPRESSION_ZSTD,
+		.level = options->level,
+	};
+	int r = kernel_find(options->kernel, options->modules, &kernel, err);
+
+	if (r == 0)
+		r = guest_programs(options->programs, !options->no_volumes, &sources, programs, err);
+	if (r < 0)
+		return r;
+	recipe.program_count = sources.count;
+	return initramfs_build(&recipe, fd, &caisson->log, err);
+}
+
+struct list_context {
+	int (*each)(const struct caisson_initramfs_entry *entry, void *userdata);
+	void *userdata;
+};
+
+static int list_entry(const struct cpio_entry *entry, void *userdata)
+{
+	const struct list_context *context = userdata;
+	_cleanup_free_ char *target = NULL;
+	struct caisson_initramfs_entry out = {.path = entry->path,
+		.mode = entry->mode,
+		.size = entry->size,
+		.major = entry->major,
+		.minor = entry->minor};
+
+	if (S_ISLNK(entry->mode)) {
+		target = strndup((const char *)entry->data, entry->size);
+		if (target == NULL)
+			return -ENOMEM;
+		out.target = target;
+	}
+	return context->each(&out, context->userdata);
+}
+
+int caisson_initramfs_list(int fd, const char *what,
+	int (*each)(const struct caisson_initramfs_entry *entry, void *userdata), void *userdata,
+	struct caisson_error *err)
+{
+	struct list_context context = {each, userdata};
+
+	return initramfs_list(fd, what, list_entry, &context, err);
+}

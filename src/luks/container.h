@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One libcryptsetup context, shared by what works on containers; inside luks/ only. */
+#pragma once
+
+#include <caisson/error.h>
+#include <libcryptsetup.h>
+
+#include "base/macros.h"
+#include "base/secret.h"
+#include "luks/luks.h"
+#include "luks/metadata.h"
+
+struct luks_device {
+	struct crypt_device *context;
+	/* The last thing that libcryptsetup complained about; it never holds key material. */
+	char complaint[256];
+};
+
+#define LUKS_DEVICE_NONE ((struct luks_device){.context = NULL})
+
+/* Global settings of libcryptsetup, always the same: what it says outside a context goes nowhere
+   (and not to standard error), and it takes no metadata locks, whose folder only root can make. */
+void luks_quiet(void);
+/* Opens a context for the file or device at @path, silent and without metadata locks. @device must
+   stay where it is until luks_device_done(). */
+int luks_device_init(struct luks_device *device, const char *path, struct caisson_error *err);
+/* luks_device_init(), and loads the header. -EBADMSG when neither copy can be used. */
+int luks_device_load(struct luks_device *device, const char *path, struct caisson_error *err);
+int luks_device_metadata(struct luks_device *device, const char *path,
+	struct luks_metadata *ret_metadata, struct caisson_error *err);
+/* luks_unlock() on a loaded header. */
+int luks_device_unlock(struct luks_device *device, const char *path,
+	const struct luks_facts *expected, const struct secret *machine_key,
+	struct secret *ret_volume_key, struct caisson_error *err);
+/* caisson_fail() with libcryptsetup's complaint behind it. */
+int luks_device_fail(
+	const struct luks_device *device, int code, struct caisson_error *err, const char *what);
+void luks_device_done(struct luks_device *device);
+
+#define _cleanup_luks_device_ _cleanup_(luks_device_done)
+
+int luks_fingerprint(const struct secret *volume_key, const struct secret *machine_key,
+	uint8_t ret_fingerprint[static LUKS_FINGERPRINT_SIZE], struct caisson_error *err);
