@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is made from the option tables at build time: completions, and the option lists of man pages. */
+/* What is made from the option tables at build time: completions, and the option lists of man
+ * pages. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -177,7 +178,7 @@ static void zsh_action(const char *complete, bool colon)
 	else if (strcmp(complete, "@directory") == 0)
 		printf("_files -/");
 	else if (strcmp(complete, "@volume") == 0)
-		printf(colon ? "_caisson_volumes -S\\\\:" : "_caisson_volumes");
+		printf(colon ? "_caisson_volumes -S\\:" : "_caisson_volumes");
 	else
 		printf("(%s)", complete);
 }
@@ -313,7 +314,8 @@ static void generate_fish(void)
 		split_name(cli_commands[i]->name, group, &last);
 		if (group[0] != '\0') {
 			printf("complete -c caisson -n '__fish_seen_subcommand_from %s; and not "
-			       "__fish_seen_subcommand_from", group);
+			       "__fish_seen_subcommand_from",
+				group);
 			print_second_words(group);
 			printf("' -a %s -d ", last);
 			fish_quoted(cli_commands[i]->summary);
@@ -340,8 +342,26 @@ static void man_text(const char *text)
 	}
 }
 
+/* Whether the help begins with a word that may be given as the value: "auto, kvm or tcg". */
+static bool begins_with_choice(const struct cli_option *option)
+{
+	const char *choice = option->complete;
+	size_t length = strcspn(option->help, " ,");
+
+	while (choice != NULL && *choice != '\0') {
+		size_t own = strcspn(choice, " ");
+
+		if (own == length && memcmp(choice, option->help, length) == 0)
+			return true;
+		choice += own + (choice[own] == ' ');
+	}
+	return false;
+}
+
 static void man_option(const struct cli_option *option, const void *userdata)
 {
+	char first = option->help[0];
+
 	(void)userdata;
 	if (option->letter != '\0')
 		printf("*-%c*, ", option->letter);
@@ -351,9 +371,9 @@ static void man_option(const struct cli_option *option, const void *userdata)
 		man_text(option->value);
 		printf("_");
 	}
-	printf("\n\t%c", option->help[0] >= 'a' && option->help[0] <= 'z'
-			? option->help[0] - 'a' + 'A'
-			: option->help[0]);
+	if (first >= 'a' && first <= 'z' && !begins_with_choice(option))
+		first = (char)(first - 'a' + 'A');
+	printf("\n\t%c", first);
 	man_text(option->help + 1);
 	printf(".\n\n");
 }

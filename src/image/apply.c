@@ -69,7 +69,7 @@ static int hide(struct tree *tree, const char *folder, const char *name, uint32_
 {
 	bool opaque = strcmp(name, WHITEOUT_OPAQUE) == 0;
 	const char *hidden = name + strlen(WHITEOUT);
-	struct node *node, *child;
+	struct node *node = NULL, *child = NULL;
 	int r;
 
 	/* Other names of this kind are AUFS's own notes. */
@@ -254,7 +254,7 @@ static int apply_named(struct tree *tree, struct archive_entry *entry, const cha
 {
 	char path[TREE_PATH_MOST + 1];
 	const char *folder_path, *name, *link = archive_entry_hardlink(entry);
-	struct node *folder;
+	struct node *folder = NULL;
 	int r = clean_path(raw, path, err);
 
 	if (r < 0)

@@ -82,6 +82,11 @@ struct copies {
 	size_t count, next;
 };
 
+static void free_copies(struct copies *copies)
+{
+	free(copies->items);
+}
+
 static int compare_copies(const void *a, const void *b)
 {
 	const struct inode *const *left = a, *const *right = b;
@@ -189,13 +194,11 @@ static int name_layer(const struct layer *layer, size_t index, int r, struct cai
 static int write_tree(const struct layer *layers, size_t count, struct tree *tree,
 	struct output *output, struct caisson_error *err)
 {
-	struct copies copies = {.items = NULL};
-	_cleanup_free_ struct inode **items = NULL;
+	_cleanup_(free_copies) struct copies copies = {.items = NULL};
 	int r = tree_sort(tree, err);
 
 	if (r == 0)
 		r = collect_copies(tree, &copies, err);
-	items = copies.items;
 	if (r == 0)
 		r = write_nodes(tree, output, true, err);
 	for (size_t i = 0; r == 0 && i < count; i++) {

@@ -38,7 +38,7 @@ static int find_manifest(const struct layout *layout, const char *tag,
 		if (r < 0)
 			return r;
 		if (chosen->media == OCI_MEDIA_MANIFEST) {
-			strcpy(ret_digest, chosen->digest);
+			memcpy(ret_digest, chosen->digest, sizeof(chosen->digest));
 			return oci_manifest_parse(
 				text.data, text.size, "the manifest", ret_manifest, err);
 		}

@@ -125,7 +125,7 @@ int layer_finish(struct layer_reader *reader, uint64_t *ret_size, struct caisson
 	char digest[DIGEST_HEX_SIZE], diff_id[DIGEST_HEX_SIZE];
 	int r;
 
-	strcpy(digest, layer->digest);
+	memcpy(digest, layer->digest, sizeof(digest));
 	r = stream_finish(reader->stream, digest, diff_id, err);
 	if (r < 0)
 		return r;

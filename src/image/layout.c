@@ -12,7 +12,8 @@
 #include "base/digest.h"
 #include "base/io.h"
 
-#define MEMBERS_MOST 65536
+#define MEMBERS_MOST 65536u
+#define ENTRIES_MOST (16 * MEMBERS_MOST)
 #define BLOBS        "blobs/sha256/"
 
 struct layout_member {
@@ -90,7 +91,7 @@ static int add_member(struct layout *layout, struct archive_entry *entry, uint64
 		return caisson_refuse(err, EBADMSG, "the archive %s is truncated: %s ends early",
 			layout->path, name);
 	if (layout->member_count == MEMBERS_MOST)
-		return caisson_refuse(err, EBADMSG, "the archive %s has more than %d blobs",
+		return caisson_refuse(err, EBADMSG, "the archive %s has more than %u blobs",
 			layout->path, MEMBERS_MOST);
 	if (layout->member_count == *capacity) {
 		size_t wanted = MAX((size_t)64, *capacity * 2);
@@ -102,7 +103,7 @@ static int add_member(struct layout *layout, struct archive_entry *entry, uint64
 		*capacity = wanted;
 	}
 	member = &layout->members[layout->member_count++];
-	strcpy(member->name, name);
+	memcpy(member->name, name, strlen(name) + 1);
 	member->offset = offset;
 	member->size = size;
 	return 0;
@@ -134,10 +135,10 @@ static int index_members(struct layout *layout, uint64_t file_size, struct caiss
 		if (status < ARCHIVE_WARN)
 			return caisson_refuse(err, EBADMSG, "%s is not a whole tar archive: %s",
 				layout->path, archive_error_string(archive));
-		if (count == 16 * MEMBERS_MOST)
+		if (count == ENTRIES_MOST)
 			return caisson_refuse(err, EBADMSG,
-				"the archive %s has more than %d entries", layout->path,
-				16 * MEMBERS_MOST);
+				"the archive %s has more than %u entries", layout->path,
+				ENTRIES_MOST);
 		r = add_member(layout, entry, (uint64_t)archive_filter_bytes(archive, 0), file_size,
 			&capacity, err);
 		if (r < 0)

@@ -50,7 +50,7 @@ static int follow_link(struct tree *tree, struct walk *walk, const struct node *
 			"the same layer makes",
 			path, target);
 	}
-	strcpy(rest, walk->rest);
+	memcpy(rest, walk->rest, strlen(walk->rest) + 1);
 	length = snprintf(walk->pending, sizeof(walk->pending), "%s/%s", target, rest);
 	if (length < 0 || (size_t)length >= sizeof(walk->pending))
 		return caisson_refuse(err, EBADMSG, "it goes through too long symbolic links");
@@ -101,12 +101,12 @@ int tree_folder(struct tree *tree, const char *path, uint32_t layer, bool make,
 		return caisson_refuse(
 			err, EBADMSG, "its path is longer than %d bytes", TREE_PATH_MOST);
 	/* Not an initialiser: that would clear 8 KiB for each of millions of entries. */
-	strcpy(walk.pending, path);
+	memcpy(walk.pending, path, strlen(path) + 1);
 	walk.rest = walk.pending;
 	walk.at = tree->root;
 	walk.links = 0;
 	while (r == 0 && next_component(&walk, &name)) {
-		struct node *child;
+		struct node *child = NULL;
 
 		if (strcmp(name, ".") == 0)
 			continue;

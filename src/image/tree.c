@@ -288,7 +288,7 @@ int tree_child(struct tree *tree, struct node *folder, const char *name, struct 
 int tree_put(struct tree *tree, struct node *folder, const char *name, uint32_t layer,
 	struct inode *inode, struct caisson_error *err)
 {
-	struct node *node;
+	struct node *node = NULL;
 	int r = tree_child(tree, folder, name, &node, err);
 
 	if (r < 0)

@@ -1,0 +1,90 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The list of exports, the library and the headers agree, and each header stands alone.
+set -u
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
+tap_begin "$1"
+
+listed=$(sed -n '/^global:/,/^local:/s/^[[:space:]]*\([a-z_0-9]*\);$/\1/p' "$source/src/libcaisson.sym" |
+	sort)
+check 'the list names something' test "$(wc -l <<<"$listed")" -gt 5
+same 'the library exports what is listed, and no more' "$listed" \
+	"$(nm --dynamic --defined-only "$build/libcaisson.so" | sed -n 's/.* [TDBRW] \([^@]*\)@.*/\1/p' |
+		sort)"
+same 'the headers declare what is listed, and no more' "$listed" \
+	"$(cat "$source"/include/caisson/*.h |
+		sed -n 's/^CAISSON_EXPORT [^(]*[ *]\([a-z_0-9]*\)(.*/\1/p' | sort)"
+for name in $listed; do
+	check "$name is documented" grep -q "^ \* $name() - \|^/\*\* $name() - " \
+		"$source"/include/caisson/*.h
+	check "$name says since when" python3 -c '
+import re, sys
+name, text = sys.argv[1], "".join(open(path).read() for path in sys.argv[2:])
+comment = [c for c in re.findall(r"/\*\*(?:[^*]|\*(?!/))*\*/", text) if name + "() - " in c]
+sys.exit(0 if comment and "Since: " in comment[0] else 1)' \
+		"$name" "$source"/include/caisson/*.h
+done
+
+cd "$work" || exit 2
+flags=(-Wall -Wextra -Werror -pedantic -fsyntax-only -I "$source/include")
+for header in "$source"/include/caisson/*.h; do
+	header=${header##*/}
+	printf '#include <caisson/%s>\n#include <caisson/%s>\ntypedef int something;\n' \
+		"$header" "$header" >alone.c
+	for compiler in gcc clang; do
+		command -v $compiler >/dev/null || {
+			skip "$compiler is not installed" "$header alone"
+			continue
+		}
+		check "$header alone, $compiler" $compiler -std=c11 "${flags[@]}" alone.c
+	done
+	command -v g++ >/dev/null || {
+		skip 'g++ is not installed' "$header alone, C++"
+		continue
+	}
+	check "$header alone, C++" g++ -x c++ -std=c++11 "${flags[@]}" alone.c
+done
+
+cat >user.c <<'END'
+#include <caisson/caisson.h>
+#include <caisson/volume.h>
+#include <stdio.h>
+
+static int print(const struct caisson_volume *volume, void *userdata)
+{
+	(void)userdata;
+	puts(volume->name);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct caisson_error err = {0};
+	struct caisson *caisson;
+	int r;
+
+	if (argc != 3 || caisson_open(&caisson, argv[1], argv[2], NULL, &err) < 0)
+		return 2;
+	r = caisson_volume_create(caisson, "data", 32u << 20, &err);
+	if (r == 0)
+		r = caisson_volume_list(caisson, print, NULL, &err);
+	if (r == 0 && caisson_volume_create(caisson, "data", 32u << 20, &err) >= 0)
+		r = -1;
+	fprintf(stderr, "%s\n", err.message);
+	caisson_close(caisson);
+	return r < 0;
+}
+END
+try gcc -std=c11 -Wall -Werror -I "$source/include" user.c -o user -L "$build" -lcaisson
+ended 'a program links with the library' 0
+try env LD_LIBRARY_PATH="$build" ./user "$work/state" "$work/config"
+case $err in
+*sanitizer*'come first'* | *ASan*'come first'*) skip 'the library is sanitized' 'a program uses it' ;;
+*)
+	ended 'and uses it' 0 "called 'data' already"
+	same 'to make a volume' data "$out"
+	;;
+esac
+
+tap_end
