@@ -38,6 +38,8 @@ int caisson_open(struct caisson **ret_caisson, const char *state, const char *co
 	}
 	if (log != NULL)
 		caisson->log = *log;
+	/* Whoever comes next cleans up behind those that were killed. */
+	machine_sweep(&caisson->state);
 	*ret_caisson = caisson;
 	return 0;
 }
@@ -191,7 +193,8 @@ int caisson_initramfs_build(struct caisson *caisson,
 	int r = kernel_find(options->kernel, options->modules, &kernel, err);
 
 	if (r == 0)
-		r = guest_programs(options->programs, !options->no_volumes, &sources, programs, err);
+		r = guest_programs(
+			options->programs, !options->no_volumes, &sources, programs, err);
 	if (r < 0)
 		return r;
 	recipe.program_count = sources.count;

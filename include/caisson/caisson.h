@@ -2,8 +2,9 @@
 /*
  * libcaisson: encrypted storage for virtual machines.
  *
- * Every call takes a context, which knows where the state is and where log lines go. A context is not
- * for two threads at once; two contexts, also of two processes, may work on one state directory.
+ * Every call takes a context, which knows where the state is and where log lines go. A context is
+ * not for two threads at once; two contexts, also of two processes, may work on one state
+ * directory.
  */
 #ifndef CAISSON_CAISSON_H
 #define CAISSON_CAISSON_H

@@ -27,9 +27,8 @@ struct caisson_initramfs_options {
 /**
  * caisson_initramfs_build() - write the boot archive for these options to @fd, from its start.
  *
- * The same inputs give the same bytes. It holds nothing of one machine: guest.json rides in a second
- * archive behind it.
- * Returns: 0 or a negative errno. Since: 0.1.
+ * The same inputs give the same bytes. It holds nothing of one machine: guest.json rides in a
+ * second archive behind it. Returns: 0 or a negative errno. Since: 0.1.
  */
 CAISSON_EXPORT int caisson_initramfs_build(struct caisson *caisson,
 	const struct caisson_initramfs_options *options, int fd, struct caisson_error *err);

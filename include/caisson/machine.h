@@ -34,15 +34,16 @@ enum caisson_channel {
 /** A volume in a machine. */
 struct caisson_machine_volume {
 	const char *name;
-	const char *path; /* absolute, in the machine; "/": its writable layer lives on the volume */
+	const char
+		*path; /* absolute, in the machine; "/": its writable layer lives on the volume */
 	bool read_only;
 };
 
 /**
  * struct caisson_machine_options - one run of a workload in a machine of its own.
  *
- * Zero is the default of every field but @image and @programs. Strings and arrays belong to the caller and
- * must live until caisson_machine_run() returns.
+ * Zero is the default of every field but @image and @programs. Strings and arrays belong to the
+ * caller and must live until caisson_machine_run() returns.
  */
 struct caisson_machine_options {
 	const char *image;    /* "oci:PATH[:TAG]", "oci-archive:FILE[:TAG]" or a PATH */
@@ -68,8 +69,8 @@ struct caisson_machine_options {
 	enum caisson_platform platform;
 	enum caisson_channel channel;
 	bool no_network;
-	const char *const *publish; /* "[ADDRESS:]HOST-PORT:GUEST-PORT[/udp]"; the address is 127.0.0.1
-				       by default */
+	const char *const *publish; /* "[ADDRESS:]HOST-PORT:GUEST-PORT[/udp]"; the address is
+				       127.0.0.1 by default */
 	size_t publish_count;
 
 	bool terminal;    /* a terminal for the workload; the caller's is in raw mode already */
@@ -82,14 +83,17 @@ struct caisson_machine_options {
 };
 
 /**
- * caisson_machine_run() - start a machine, run its workload to the end, and take everything down again.
+ * caisson_machine_run() - start a machine, run its workload to the end, and take everything down
+ * again.
  *
- * While it runs, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 of the calling process go to the
- * workload, SIGWINCH sets its terminal's size, and a third SIGINT or SIGTERM kills the machine. They are
- * blocked and read from a descriptor: call this from a process with one thread. SIGPIPE must be ignored.
+ * While it runs, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 of the calling process go to
+ * the workload, SIGWINCH sets its terminal's size, and a third SIGINT or SIGTERM kills the machine.
+ * They are blocked and read from a descriptor: call this from a process with one thread. SIGPIPE
+ * must be ignored.
  *
- * Returns: the workload's status as a shell has it (0 to 255; 128 + N for signal N), or a negative errno.
- * When the command could not be run, -ENOENT or -EACCES with *@ret_status 127 or 126; otherwise
+ * Returns: the workload's status as a shell has it (0 to 255; 128 + N for signal N), or a negative
+ * errno. When the command could not be run, -ENOENT or -EACCES with *@ret_status 127 or 126;
+ * otherwise
  * *@ret_status is 125 on failure. @ret_status may be NULL. Since: 0.1.
  */
 CAISSON_EXPORT int caisson_machine_run(struct caisson *caisson,

@@ -32,7 +32,8 @@ struct caisson_volume {
 };
 
 /**
- * caisson_volume_create() - make a LUKS2 container with an empty ext4 filesystem and a key of its own.
+ * caisson_volume_create() - make a LUKS2 container with an empty ext4 filesystem and a key of its
+ * own.
  * @size: of the whole container in bytes, at least 32 MiB.
  *
  * Needs neither root nor device-mapper. Yields a complete volume or leaves nothing.
@@ -58,16 +59,17 @@ CAISSON_EXPORT int caisson_volume_inspect(struct caisson *caisson, const char *n
  * caisson_volume_destroy() - forget the key, overwrite the header, delete the container.
  *
  * Idempotent: what is gone already is fine, and every step is tried even when one before it failed.
- * Returns: 1 when there was something to destroy, 0 when there was nothing, -EBUSY while a machine has
- * it open, another negative errno. Since: 0.1.
+ * Returns: 1 when there was something to destroy, 0 when there was nothing, -EBUSY while a machine
+ * has it open, another negative errno. Since: 0.1.
  */
 CAISSON_EXPORT int caisson_volume_destroy(
 	struct caisson *caisson, const char *name, struct caisson_error *err);
 
 /**
- * caisson_parse_size() - "512M" in bytes: a whole number with an optional K, M, G or T (powers of 1024).
+ * caisson_parse_size() - "512M" in bytes: a whole number with an optional K, M, G or T (powers of
+ * 1024).
  *
- * Returns: 0, or -EINVAL. Since: 0.1.
+ * Returns: 0, -EINVAL, or -ERANGE when it is too large. Since: 0.1.
  */
 CAISSON_EXPORT int caisson_parse_size(
 	const char *text, uint64_t *ret_size, struct caisson_error *err);

@@ -64,8 +64,8 @@ int digest_of(const void *data, size_t size, char ret_hex[static DIGEST_HEX_SIZE
 	return r;
 }
 
-int digest_of_fd(int fd, const char *what, char ret_hex[static DIGEST_HEX_SIZE],
-	struct caisson_error *err)
+int digest_of_fd(
+	int fd, const char *what, char ret_hex[static DIGEST_HEX_SIZE], struct caisson_error *err)
 {
 	enum { CHUNK = 1 << 18 };
 	_cleanup_(digest_freep) struct digest *digest = NULL;

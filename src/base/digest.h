@@ -16,12 +16,12 @@ struct digest; /* one computation under way */
 int digest_new(struct digest **ret_digest, struct caisson_error *err);
 int digest_add(struct digest *digest, const void *data, size_t size, struct caisson_error *err);
 /* Ends the computation; lower-case hexadecimal. */
-int digest_hex(struct digest *digest, char ret_hex[static DIGEST_HEX_SIZE],
-	struct caisson_error *err);
+int digest_hex(
+	struct digest *digest, char ret_hex[static DIGEST_HEX_SIZE], struct caisson_error *err);
 void digest_free(struct digest *digest);
 DEFINE_CLEANUP(struct digest *, digest_free);
 
 int digest_of(const void *data, size_t size, char ret_hex[static DIGEST_HEX_SIZE],
 	struct caisson_error *err);
-int digest_of_fd(int fd, const char *what, char ret_hex[static DIGEST_HEX_SIZE],
-	struct caisson_error *err);
+int digest_of_fd(
+	int fd, const char *what, char ret_hex[static DIGEST_HEX_SIZE], struct caisson_error *err);

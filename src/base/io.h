@@ -24,8 +24,8 @@ int read_file(const char *path, size_t most, struct strbuf *buffer, struct caiss
 /* Copies all of @from, from its start, to @to's position. Returns the number of bytes. */
 int64_t copy_fd(int from, int to, const char *what, struct caisson_error *err);
 /* Writes a new file beside @path, syncs it, renames it over @path and syncs the folder. */
-int write_file_atomic(const char *path, const void *data, size_t size, mode_t mode,
-	struct caisson_error *err);
+int write_file_atomic(
+	const char *path, const void *data, size_t size, mode_t mode, struct caisson_error *err);
 /* Makes a rename or an unlink in @path durable. */
 int sync_directory(const char *path, struct caisson_error *err);
 /* Closed on exec. Returns the descriptor. */

@@ -134,9 +134,8 @@ int json_get_uint(struct json_object *object, const char *field, bool required, 
 	/* json-c gives 0 for a negative number asked for as unsigned. */
 	number = json_object_get_uint64(value);
 	if (json_object_get_int64(value) < 0 || number > most)
-		return caisson_refuse(
-			err, ERANGE, "the field '%s' is not a number from 0 to %llu", field,
-			(unsigned long long)most);
+		return caisson_refuse(err, ERANGE, "the field '%s' is not a number from 0 to %llu",
+			field, (unsigned long long)most);
 	*ret_value = number;
 	return 0;
 }
@@ -162,6 +161,22 @@ int json_get_strings(struct json_object *object, const char *field, bool require
 		strv_add(list, text);
 	}
 	return strv_ok(list) ? 0 : caisson_fail(err, ENOMEM, "read the field '%s'", field);
+}
+
+void json_wipe_string(struct json_object *object, const char *field)
+{
+	struct json_object *value;
+	union {
+		const char *given;
+		char *writable;
+	} text;
+
+	if (!json_object_object_get_ex(object, field, &value) ||
+		!json_object_is_type(value, json_type_string))
+		return;
+	/* json-c hands out its own buffer as const; nobody else holds this one. */
+	text.given = json_object_get_string(value);
+	explicit_bzero(text.writable, (size_t)json_object_get_string_len(value));
 }
 
 bool json_set(struct json_object *object, const char *field, struct json_object *value)

@@ -22,8 +22,8 @@ static inline void json_putp(struct json_object **object)
 
 #define _cleanup_json_ _cleanup_(json_putp)
 
-/* One JSON value and nothing behind it; at most 32 levels deep, no repeated keys needed. @what names
-   the text in errors. Ownership goes to the caller (json_object_put). */
+/* One JSON value and nothing behind it; at most 32 levels deep, no repeated keys needed. @what
+   names the text in errors. Ownership goes to the caller (json_object_put). */
 int json_parse(const char *text, size_t size, const char *what, struct json_object **ret_object,
 	struct caisson_error *err);
 
@@ -43,6 +43,9 @@ int json_get_uint(struct json_object *object, const char *field, bool required, 
 /* An array of strings without NUL bytes; appended to @list. */
 int json_get_strings(struct json_object *object, const char *field, bool required,
 	struct strv *list, struct caisson_error *err);
+
+/* Overwrites the string in json-c's own memory, for the one secret that has to come as JSON. */
+void json_wipe_string(struct json_object *object, const char *field);
 
 /* Setters that say whether memory ran out; they chain with &&. */
 bool json_set_string(struct json_object *object, const char *field, const char *value);

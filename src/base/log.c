@@ -15,13 +15,13 @@ static _printf_(3, 0) void log_line(const struct caisson_log *log, enum caisson_
 	log->line(level, text, log->userdata);
 }
 
-#define DEFINE_LOG(name, level)                                                                    \
-	void name(const struct caisson_log *log, const char *format, ...)                          \
-	{                                                                                          \
-		va_list args;                                                                      \
-		va_start(args, format);                                                            \
-		log_line(log, level, format, args);                                                \
-		va_end(args);                                                                      \
+#define DEFINE_LOG(name, level) \
+	void name(const struct caisson_log *log, const char *format, ...) \
+	{ \
+		va_list args; \
+		va_start(args, format); \
+		log_line(log, level, format, args); \
+		va_end(args); \
 	}
 
 DEFINE_LOG(log_note, CAISSON_LOG_NOTE)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Ownership: every owner is a variable with a _cleanup_ attribute; ownership leaves by take_ptr() or
- * take_fd(). Outputs are called ret_... and written only on success.
+ * Ownership: every owner is a variable with a _cleanup_ attribute; ownership leaves by take_ptr()
+ * or take_fd(). Outputs are called ret_... and written only on success.
  */
 #pragma once
 
@@ -15,25 +15,25 @@
 #define _unused_            __attribute__((unused))
 #define _printf_(f, a)      __attribute__((format(printf, f, a)))
 
-#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
-#define MIN(a, b)                                                                                  \
-	({                                                                                         \
-		__typeof__(a) a_ = (a);                                                            \
-		__typeof__(b) b_ = (b);                                                            \
-		a_ < b_ ? a_ : b_;                                                                 \
+#define ARRAY_SIZE(array)   (sizeof(array) / sizeof((array)[0]))
+#define MIN(a, b) \
+	({ \
+		__typeof__(a) a_ = (a); \
+		__typeof__(b) b_ = (b); \
+		a_ < b_ ? a_ : b_; \
 	})
-#define MAX(a, b)                                                                                  \
-	({                                                                                         \
-		__typeof__(a) a_ = (a);                                                            \
-		__typeof__(b) b_ = (b);                                                            \
-		a_ > b_ ? a_ : b_;                                                                 \
+#define MAX(a, b) \
+	({ \
+		__typeof__(a) a_ = (a); \
+		__typeof__(b) b_ = (b); \
+		a_ > b_ ? a_ : b_; \
 	})
 
-#define take_ptr(pointer)                                                                          \
-	({                                                                                         \
-		__typeof__(pointer) taken_ = (pointer);                                            \
-		(pointer) = NULL;                                                                  \
-		taken_;                                                                            \
+#define take_ptr(pointer) \
+	({ \
+		__typeof__(pointer) taken_ = (pointer); \
+		(pointer) = NULL; \
+		taken_; \
 	})
 
 static inline int take_fd(int *fd)
@@ -45,12 +45,12 @@ static inline int take_fd(int *fd)
 }
 
 /* Defines `void function##p(type *)` for _cleanup_ from a function that frees one object. */
-#define DEFINE_CLEANUP(type, function)                                                             \
-	static inline void function##p(type *object)                                               \
-	{                                                                                          \
-		if (*object)                                                                       \
-			function(*object);                                                         \
-	}                                                                                          \
+#define DEFINE_CLEANUP(type, function) \
+	static inline void function##p(type *object) \
+	{ \
+		if (*object) \
+			function(*object); \
+	} \
 	struct define_cleanup_semicolon_##function
 
 static inline void freep(void *pointer)

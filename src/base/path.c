@@ -77,8 +77,7 @@ static int remove_entry(
 
 int remove_tree(const char *path, struct caisson_error *err)
 {
-	if (nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) == 0 ||
-		errno == ENOENT)
+	if (nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) == 0 || errno == ENOENT)
 		return 0;
 	return caisson_fail(err, errno, "remove %s", path);
 }

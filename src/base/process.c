@@ -30,8 +30,7 @@ int program_find(const char *program, char **ret_path, struct caisson_error *err
 	}
 	while (*folder != '\0') {
 		size_t length = strcspn(folder, ":");
-		_cleanup_free_ char *path =
-			format_string("%.*s/%s", (int)length, folder, program);
+		_cleanup_free_ char *path = format_string("%.*s/%s", (int)length, folder, program);
 
 		if (path == NULL)
 			return caisson_fail(err, ENOMEM, "find %s", program);
@@ -41,8 +40,8 @@ int program_find(const char *program, char **ret_path, struct caisson_error *err
 		}
 		folder += length + (folder[length] == ':');
 	}
-	return caisson_refuse(
-		err, ENOENT, "the program %s is not installed (looked in %s)", program, PROGRAM_PATH);
+	return caisson_refuse(err, ENOENT, "the program %s is not installed (looked in %s)",
+		program, PROGRAM_PATH);
 }
 
 /* Between fork and exec only async-signal-safe calls are allowed; a failure goes to @report. */

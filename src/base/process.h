@@ -24,19 +24,17 @@ struct process_options {
 	gid_t extra_group; /* one supplementary group, or (gid_t)-1 */
 };
 
-#define PROCESS_OPTIONS_INIT                                                                       \
-	((struct process_options){.stdin_fd = -1,                                                  \
-		.stdout_fd = -1,                                                                   \
-		.stderr_fd = -1,                                                                   \
-		.extra_group = (gid_t)-1})
+#define PROCESS_OPTIONS_INIT \
+	((struct process_options){ \
+		.stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .extra_group = (gid_t)-1})
 
 /* Finds @program in /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin, or takes a path
    as it is. -ENOENT with a sentence when it is not there. */
 int program_find(const char *program, char **ret_path, struct caisson_error *err);
 /* Starts @argv (argv[0] is the program); it gets SIGKILL when this process dies. Its environment is
    LC_ALL=C and PATH. Returns the process ID. */
-pid_t process_start(const char *const argv[], const struct process_options *options,
-	struct caisson_error *err);
+pid_t process_start(
+	const char *const argv[], const struct process_options *options, struct caisson_error *err);
 /* Waits; the exit status (128 + N when signal N ended it) in *ret_status. */
 int process_wait(pid_t pid, int *ret_status, struct caisson_error *err);
 /* Runs @argv to its end; its standard output and error are collected, at most @most bytes each

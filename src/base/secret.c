@@ -56,8 +56,7 @@ int secret_random(struct secret *ret_secret, size_t size, struct caisson_error *
 	return 0;
 }
 
-int secret_copy(
-	struct secret *ret_secret, const void *data, size_t size, struct caisson_error *err)
+int secret_copy(struct secret *ret_secret, const void *data, size_t size, struct caisson_error *err)
 {
 	int r = secret_new(ret_secret, size, err);
 

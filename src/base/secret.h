@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The one type that key material lives in: whole pages of their own, locked (never swapped), left out
- * of core dumps, not inherited by fork(), and wiped before they are given back.
+ * The one type that key material lives in: whole pages of their own, locked (never swapped), left
+ * out of core dumps, not inherited by fork(), and wiped before they are given back.
  */
 #pragma once
 
@@ -25,7 +25,8 @@ int secret_new(struct secret *ret_secret, size_t size, struct caisson_error *err
 /* Fills a new secret from the kernel's random generator. */
 int secret_random(struct secret *ret_secret, size_t size, struct caisson_error *err);
 /* Copies @size bytes of @data into a new secret; the caller wipes its own copy. */
-int secret_copy(struct secret *ret_secret, const void *data, size_t size, struct caisson_error *err);
+int secret_copy(
+	struct secret *ret_secret, const void *data, size_t size, struct caisson_error *err);
 /* Reads @fd to its end, at most @most bytes (-EFBIG beyond). */
 int secret_read_fd(struct secret *ret_secret, int fd, size_t most, struct caisson_error *err);
 /* Constant time in the contents. */

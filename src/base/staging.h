@@ -2,9 +2,9 @@
 /*
  * How anything comes into the state directory: whole, or not at all.
  *
- * A file or folder is made under a hidden name (".new-XXXXXX") that its maker holds a lock on, and is
- * renamed to its own name when it is complete and on disk. A maker that is killed leaves a hidden
- * name without a lock, which staging_sweep() removes: the next command calls it.
+ * A file or folder is made under a hidden name (".new-XXXXXX") that its maker holds a lock on, and
+ * is renamed to its own name when it is complete and on disk. A maker that is killed leaves a
+ * hidden name without a lock, which staging_sweep() removes: the next command calls it.
  */
 #pragma once
 

@@ -22,12 +22,12 @@ struct state {
 #define STATE_NONE ((struct state){NULL, NULL})
 
 /* Makes both folders (mode 0700) when they are missing. Paths are made absolute. */
-int state_open(struct state *ret_state, const char *dir, const char *config,
-	struct caisson_error *err);
+int state_open(
+	struct state *ret_state, const char *dir, const char *config, struct caisson_error *err);
 void state_done(struct state *state);
-/* The path of a subfolder such as "volumes", made when missing; what dead commands left half-made in
-   it is swept. Owned by the caller. */
-int state_folder(const struct state *state, const char *name, char **ret_path,
-	struct caisson_error *err);
+/* The path of a subfolder such as "volumes", made when missing; what dead commands left half-made
+   in it is swept. Owned by the caller. */
+int state_folder(
+	const struct state *state, const char *name, char **ret_path, struct caisson_error *err);
 
 #define _cleanup_state_ _cleanup_(state_done)

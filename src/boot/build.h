@@ -3,8 +3,9 @@
 
 #include "boot/initramfs.h"
 #include "boot/recipe.h"
-#include "boot/tree.h"
+#include "boot/archive.h"
 
-/* Writes @tree into @fd as @recipe has it compressed, from the start and padded to 512 bytes. */
-int initramfs_write(const struct archive *tree, const struct initramfs_recipe *recipe, int fd,
+/* Writes @archive into @fd as @recipe has it compressed, from the start. Nothing stands behind a
+   compressed frame (zstd(1) would refuse it): whoever puts another archive there pads to 4 bytes. */
+int initramfs_write(const struct archive *archive, const struct initramfs_recipe *recipe, int fd,
 	const struct caisson_log *log, struct caisson_error *err);

@@ -217,13 +217,13 @@ static int build(const char *folder, const struct initramfs_recipe *recipe,
 	char **ret_path, struct caisson_error *err)
 {
 	_cleanup_staging_ struct staging staging = STAGING_NONE;
-	_cleanup_tree_ struct archive tree = TREE_INIT;
+	_cleanup_archive_ struct archive archive = ARCHIVE_INIT;
 	_cleanup_strv_ struct strv paths = STRV_INIT;
 	_cleanup_strbuf_ struct strbuf before = STRBUF_INIT, after = STRBUF_INIT;
 	_cleanup_free_ char *name = NULL;
 	int r;
 
-	r = recipe_collect(recipe, &tree, &paths, err);
+	r = recipe_collect(recipe, &archive, &paths, err);
 	if (r == 0)
 		r = identify(&paths, &before, err);
 	if (r == 0)
@@ -231,7 +231,7 @@ static int build(const char *folder, const struct initramfs_recipe *recipe,
 	if (r == 0)
 		r = staging_file(&staging, folder, err);
 	if (r == 0)
-		r = initramfs_write(&tree, recipe, staging.fd, log, err);
+		r = initramfs_write(&archive, recipe, staging.fd, log, err);
 	if (r == 0)
 		r = identify(&paths, &after, err);
 	if (r < 0)

@@ -10,33 +10,21 @@
 #include "boot/build.h"
 #include "boot/compress.h"
 
-/* Zero bytes behind the frame: what follows must start at a multiple of 4 (init/initramfs.c). */
-static int pad_file(struct file_sink *file, struct caisson_error *err)
-{
-	enum { BLOCK = 512 };
-	static const uint8_t zeros[BLOCK];
-	struct sink sink = file_sink(file);
-
-	return sink.write(file, zeros, (size_t)(-file->written & (BLOCK - 1)), err);
-}
-
 static int write_compressed(
-	const struct archive *tree, int level, struct file_sink *file, struct caisson_error *err)
+	const struct archive *archive, int level, struct file_sink *file, struct caisson_error *err)
 {
 	_cleanup_(compressor_freep) struct compressor *compressor = NULL;
 	int r;
 
 	r = compressor_new(&compressor, level, file_sink(file), err);
 	if (r == 0)
-		r = archive_write(tree, compressor_sink(compressor), err);
+		r = archive_write(archive, compressor_sink(compressor), err);
 	if (r == 0)
 		r = compressor_finish(compressor, err);
-	if (r == 0)
-		r = pad_file(file, err);
 	return r;
 }
 
-int initramfs_write(const struct archive *tree, const struct initramfs_recipe *recipe, int fd,
+int initramfs_write(const struct archive *archive, const struct initramfs_recipe *recipe, int fd,
 	const struct caisson_log *log, struct caisson_error *err)
 {
 	struct file_sink file = {fd, "the boot archive", 0};
@@ -54,12 +42,12 @@ int initramfs_write(const struct archive *tree, const struct initramfs_recipe *r
 			"the kernel %s has no CONFIG_RD_ZSTD: the boot archive stays uncompressed",
 			recipe->kernel->release);
 	if (compression == COMPRESSION_ZSTD)
-		r = write_compressed(tree, recipe->level, &file, err);
+		r = write_compressed(archive, recipe->level, &file, err);
 	else
-		r = archive_write(tree, file_sink(&file), err);
+		r = archive_write(archive, file_sink(&file), err);
 	if (r < 0)
 		return r;
-	log_debug(log, "wrote the boot archive: %zu entries, %llu bytes, %llu ms", tree->count,
+	log_debug(log, "wrote the boot archive: %zu entries, %llu bytes, %llu ms", archive->count,
 		(unsigned long long)file.written,
 		(unsigned long long)(now_usec() - started) / 1000);
 	return 0;
@@ -68,13 +56,13 @@ int initramfs_write(const struct archive *tree, const struct initramfs_recipe *r
 int initramfs_build(const struct initramfs_recipe *recipe, int fd, const struct caisson_log *log,
 	struct caisson_error *err)
 {
-	_cleanup_tree_ struct archive tree = TREE_INIT;
+	_cleanup_archive_ struct archive archive = ARCHIVE_INIT;
 	_cleanup_strv_ struct strv inputs = STRV_INIT;
 	int r;
 
-	r = recipe_collect(recipe, &tree, &inputs, err);
+	r = recipe_collect(recipe, &archive, &inputs, err);
 	if (r == 0)
-		r = initramfs_write(&tree, recipe, fd, log, err);
+		r = initramfs_write(&archive, recipe, fd, log, err);
 	return r;
 }
 

@@ -46,20 +46,20 @@ int recipe_program_source(
 	return 0;
 }
 
-static int add_entry(struct archive *tree, struct strv *inputs, const struct closure_entry *entry,
+static int add_entry(struct archive *archive, struct strv *inputs, const struct closure_entry *entry,
 	const char *path, struct caisson_error *err)
 {
 	if (entry->kind == CLOSURE_SYMLINK) {
 		/* With root "/", the link stands where it does in the archive. */
 		strv_add(inputs, entry->path);
-		return archive_add(tree, path, TREE_SYMLINK, 0777, entry->target, 0, err);
+		return archive_add(archive, path, ARCHIVE_SYMLINK, 0777, entry->target, 0, err);
 	}
 	strv_add(inputs, entry->source);
-	return archive_add(tree, path, TREE_FILE, plain_mode(entry->mode), entry->source, 0, err);
+	return archive_add(archive, path, ARCHIVE_FILE, plain_mode(entry->mode), entry->source, 0, err);
 }
 
 /* The program itself moves to @program->path; what it needs stays where it stands. */
-static int add_program(const struct initramfs_program *program, struct archive *tree,
+static int add_program(const struct initramfs_program *program, struct archive *archive,
 	struct strv *inputs, struct caisson_error *err)
 {
 	_cleanup_(closure_freep) struct closure *closure = NULL;
@@ -83,12 +83,12 @@ static int add_program(const struct initramfs_program *program, struct archive *
 			      strcmp(entries[i].path, source) == 0;
 
 		r = add_entry(
-			tree, inputs, &entries[i], itself ? program->path : entries[i].path, err);
+			archive, inputs, &entries[i], itself ? program->path : entries[i].path, err);
 	}
 	return r;
 }
 
-static int add_modules(const struct initramfs_recipe *recipe, struct archive *tree,
+static int add_modules(const struct initramfs_recipe *recipe, struct archive *archive,
 	struct strv *inputs, struct caisson_error *err)
 {
 	_cleanup_module_list_ struct module_list modules = MODULE_LIST_INIT;
@@ -102,27 +102,27 @@ static int add_modules(const struct initramfs_recipe *recipe, struct archive *tr
 	for (size_t i = 0; r == 0 && i < modules.count; i++) {
 		strbuf_add_format(&list, "%s\n", modules.items[i].path);
 		strv_add(inputs, modules.items[i].source);
-		r = archive_add(tree, modules.items[i].path, TREE_MODULE, 0644,
+		r = archive_add(archive, modules.items[i].path, ARCHIVE_MODULE, 0644,
 			modules.items[i].source, 0, err);
 	}
 	if (r < 0)
 		return r;
 	if (!strbuf_ok(&list))
 		return out_of_memory(err);
-	return archive_add(tree, INITRAMFS_MODULES_LIST, TREE_DATA, 0644, list.data, 0, err);
+	return archive_add(archive, INITRAMFS_MODULES_LIST, ARCHIVE_DATA, 0644, list.data, 0, err);
 }
 
-static int add_skeleton(struct archive *tree, struct caisson_error *err)
+static int add_skeleton(struct archive *archive, struct caisson_error *err)
 {
 	static const char *const folders[] = {
 		"/dev", "/proc", "/sys", "/run", "/etc/caisson", "/newroot"};
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(folders); i++)
-		r = archive_add(tree, folders[i], TREE_DIRECTORY, 0755, NULL, 0, err);
+		r = archive_add(archive, folders[i], ARCHIVE_DIRECTORY, 0755, NULL, 0, err);
 	/* The kernel opens it for init's standard streams before anything is mounted. */
 	if (r == 0)
-		r = archive_add(tree, "/dev/console", TREE_DEVICE, S_IFCHR | 0600, NULL,
+		r = archive_add(archive, "/dev/console", ARCHIVE_DEVICE, S_IFCHR | 0600, NULL,
 			makedev(5, 1), err);
 	return r;
 }
@@ -161,17 +161,17 @@ static int sort_inputs(struct strv *inputs, struct caisson_error *err)
 	return 0;
 }
 
-int recipe_collect(const struct initramfs_recipe *recipe, struct archive *tree, struct strv *inputs,
+int recipe_collect(const struct initramfs_recipe *recipe, struct archive *archive, struct strv *inputs,
 	struct caisson_error *err)
 {
-	int r = add_skeleton(tree, err);
+	int r = add_skeleton(archive, err);
 
 	for (size_t i = 0; r == 0 && i < recipe->program_count; i++)
-		r = add_program(&recipe->programs[i], tree, inputs, err);
+		r = add_program(&recipe->programs[i], archive, inputs, err);
 	if (r == 0)
-		r = add_modules(recipe, tree, inputs, err);
+		r = add_modules(recipe, archive, inputs, err);
 	if (r == 0)
-		r = archive_complete(tree, err);
+		r = archive_complete(archive, err);
 	if (r < 0)
 		return r;
 	list_papers(recipe->kernel, inputs);

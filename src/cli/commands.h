@@ -17,8 +17,8 @@ extern const struct cli_command command_doctor;
 /* In the order of the help; NULL ends it. */
 extern const struct cli_command *const cli_commands[];
 
-/* The folder with caisson-init and caisson-unlock: beside this program in a build folder, else where
-   they were installed. Owned by the caller. */
+/* The folder with caisson-init and caisson-unlock: beside this program in a build folder, else
+   where they were installed. Owned by the caller. */
 int cli_guest_programs(char **ret_folder, struct caisson_error *err);
 /* "1.5 GiB" */
 void cli_format_size(uint64_t size, char *text, size_t room);
@@ -27,6 +27,6 @@ void cli_format_size(uint64_t size, char *text, size_t room);
 struct json_object;
 int cli_print_json(struct json_object *object, struct caisson_error *err);
 
-/* generate.c: writes a completion script ("bash", "zsh", "fish") or the option list of a command's man
-   page ("man COMMAND") to standard output. For the build, and not in the help. */
+/* generate.c: writes a completion script ("bash", "zsh", "fish") or the option list of a command's
+   man page ("man COMMAND") to standard output. For the build, and not in the help. */
 int cli_generate(int argc, char **argv);

@@ -43,16 +43,17 @@ void cli_format_size(uint64_t size, char *text, size_t room)
 		number /= 1024;
 		unit++;
 	}
-	snprintf(text, room, unit == 0 || number == (double)(uint64_t)number ? "%.0f %s" : "%.1f %s",
-		number, units[unit]);
+	snprintf(text, room,
+		unit == 0 || number == (double)(uint64_t)number ? "%.0f %s" : "%.1f %s", number,
+		units[unit]);
 }
 
 int cli_print_json(struct json_object *object, struct caisson_error *err)
 {
-	const char *text = object != NULL
-		? json_object_to_json_string_ext(
-			  object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE)
-		: NULL;
+	const char *text =
+		object != NULL ? json_object_to_json_string_ext(object,
+					 JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE)
+			       : NULL;
 
 	if (text == NULL)
 		return caisson_fail(err, ENOMEM, "print JSON");

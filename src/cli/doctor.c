@@ -11,9 +11,9 @@
 #include "base/process.h"
 #include "base/state.h"
 #include "cli/commands.h"
+#include "context.h"
 #include "kernel/kernel.h"
 #include "key/service.h"
-#include "context.h"
 #include "machine/qemu.h"
 #include "machine/vsock.h"
 
@@ -142,7 +142,8 @@ static void examine_accelerator(struct examination *examination)
 		snprintf(note(examination, "KVM", LIMITED,
 				 "guests do not run under KVM: machines are emulated (TCG), slowly")
 				 ->hint,
-			256, "check that /dev/kvm can be opened and that nested virtualization works");
+			256,
+			"check that /dev/kvm can be opened and that nested virtualization works");
 	note(examination, "channel", GOOD, "%s",
 		vsock_usable() ? "vsock" : "virtio-serial (this host has no vhost-vsock)");
 }
@@ -249,8 +250,9 @@ static int run(struct cli_context *context, struct caisson_error *err)
 const struct cli_command command_doctor = {
 	.name = "doctor",
 	.summary = "check whether this host has what machines need",
-	.details = "Ends with status 1 when something is broken; what is limited works, but slower or\n"
-		   "without a feature.\n",
+	.details =
+		"Ends with status 1 when something is broken; what is limited works, but slower or\n"
+		"without a feature.\n",
 	.options = options,
 	.needs_state = true,
 	.run = run,

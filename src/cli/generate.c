@@ -185,14 +185,18 @@ static void zsh_action(const char *complete, bool colon)
 
 static void zsh_option(const struct cli_option *option, const void *userdata)
 {
+	bool flag = option->kind == CLI_FLAG;
+
 	(void)userdata;
+	/* "+" and "=": the value may also stand in the same word. */
 	if (option->letter != '\0' && option->kind == CLI_LIST)
-		printf("\t\t\t'*'{-%c,--%s}'", option->letter, option->name);
+		printf("\t\t\t'*'{-%c+,--%s=}'", option->letter, option->name);
 	else if (option->letter != '\0')
-		printf("\t\t\t'(-%c --%s)'{-%c,--%s}'", option->letter, option->name,
-			option->letter, option->name);
+		printf("\t\t\t'(-%c --%s)'{-%c%s,--%s%s}'", option->letter, option->name,
+			option->letter, flag ? "" : "+", option->name, flag ? "" : "=");
 	else
-		printf("\t\t\t'%s--%s", option->kind == CLI_LIST ? "*" : "", option->name);
+		printf("\t\t\t'%s--%s%s", option->kind == CLI_LIST ? "*" : "", option->name,
+			flag ? "" : "=");
 	printf("[");
 	zsh_text(option->help);
 	printf("]");

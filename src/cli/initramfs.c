@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,16 +26,19 @@ enum {
 };
 
 static const struct cli_option build_options[] = {
-	[OUTPUT] = {"output", 'o', CLI_VALUE, "FILE", "write it here (initramfs.img); - for standard "
-						      "output", "@file"},
+	[OUTPUT] = {"output", 'o', CLI_VALUE, "FILE",
+		"write it here (initramfs.img); - for standard "
+		"output",
+		"@file"},
 	[KERNEL] = {"kernel", '\0', CLI_VALUE, "FILE", "for this kernel (the newest in /boot)",
 		"@file"},
 	[MODULES] = {"modules", '\0', CLI_VALUE, "DIR", "the kernel's modules", "@directory"},
-	[PLATFORM] = {"platform", '\0', CLI_VALUE, "KIND", "virtio over mmio (microvm) or PCI (q35)",
-		"microvm q35"},
+	[PLATFORM] = {"platform", '\0', CLI_VALUE, "KIND",
+		"virtio over mmio (microvm) or PCI (q35)", "microvm q35"},
 	[NO_VOLUMES] = {"no-volumes", '\0', CLI_FLAG, NULL,
 		"leave away what encrypted volumes need", NULL},
-	[NO_NETWORK] = {"no-network", '\0', CLI_FLAG, NULL, "leave away what a network needs", NULL},
+	[NO_NETWORK] = {"no-network", '\0', CLI_FLAG, NULL, "leave away what a network needs",
+		NULL},
 	[VSOCK] = {"vsock", '\0', CLI_FLAG, NULL, "add what vsock needs", NULL},
 	[COMPRESS] = {"compress", '\0', CLI_VALUE, "KIND", "zstd or none", "zstd none"},
 	[LEVEL] = {"level", '\0', CLI_VALUE, "N", "of zstd, 1 to 19", NULL},
@@ -62,6 +66,23 @@ static int build_file(struct cli_context *context, const char *path,
 	if (r < 0)
 		(void)unlink(temporary);
 	return r;
+}
+
+/* In memory first: standard output may be a pipe, or a file that others write to, too. */
+static int build_output(struct cli_context *context,
+	const struct caisson_initramfs_options *options, struct caisson_error *err)
+{
+	_cleanup_close_ int fd = memfd_create("initramfs", MFD_CLOEXEC);
+	int64_t copied;
+	int r;
+
+	if (fd < 0)
+		return caisson_fail(err, errno, "make room for the boot archive");
+	r = caisson_initramfs_build(context->caisson, options, fd, err);
+	if (r < 0)
+		return r;
+	copied = copy_fd(fd, STDOUT_FILENO, "the boot archive to standard output", err);
+	return copied < 0 ? (int)copied : 0;
 }
 
 static int build(struct cli_context *context, struct caisson_error *err)
@@ -92,7 +113,7 @@ static int build(struct cli_context *context, struct caisson_error *err)
 	options.uncompressed = compression == 1;
 	options.level = (int)level;
 	if (strcmp(path, "-") == 0)
-		return caisson_initramfs_build(context->caisson, &options, STDOUT_FILENO, err);
+		return build_output(context, &options, err);
 	r = build_file(context, path, &options, err);
 	if (r == 0)
 		printf("%s\n", path);
@@ -102,9 +123,10 @@ static int build(struct cli_context *context, struct caisson_error *err)
 const struct cli_command command_initramfs_build = {
 	.name = "initramfs build",
 	.summary = "write the boot archive that machines start from",
-	.details = "The archive holds the guest programs with their shared libraries and the kernel\n"
-		   "modules in load order, and nothing of one machine. The same inputs give the same\n"
-		   "bytes.\n",
+	.details =
+		"The archive holds the guest programs with their shared libraries and the kernel\n"
+		"modules in load order, and nothing of one machine. The same inputs give the same\n"
+		"bytes.\n",
 	.options = build_options,
 	.needs_state = true,
 	.run = build,
@@ -121,9 +143,11 @@ static void format_mode(mode_t mode, char text[static 11])
 {
 	static const char letters[] = "rwxrwxrwx";
 
-	text[0] = S_ISDIR(mode) ? 'd' : S_ISLNK(mode) ? 'l' : S_ISCHR(mode) ? 'c'
-						     : S_ISBLK(mode)	     ? 'b'
-									     : '-';
+	text[0] = S_ISDIR(mode)   ? 'd'
+		  : S_ISLNK(mode) ? 'l'
+		  : S_ISCHR(mode) ? 'c'
+		  : S_ISBLK(mode) ? 'b'
+				  : '-';
 	for (int i = 0; i < 9; i++)
 		text[1 + i] = '-';
 	for (int i = 0; i < 9; i++) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -113,8 +114,8 @@ static int print_group(const char *word, FILE *to)
 }
 
 /* Root's state is the system's; others have their own (XDG Base Directory Specification 0.8). */
-static char *default_folder(const char *variable, const char *system, const char *xdg,
-	const char *home_folder)
+static char *default_folder(
+	const char *variable, const char *system, const char *xdg, const char *home_folder)
 {
 	const char *text = getenv(variable);
 	const char *home;
@@ -130,8 +131,8 @@ static char *default_folder(const char *variable, const char *system, const char
 	return home != NULL ? format_string("%s/%s/caisson", home, home_folder) : NULL;
 }
 
-static int open_state(const struct cli_command *command, struct cli_context *context,
-	struct caisson_error *err)
+static int open_state(
+	const struct cli_command *command, struct cli_context *context, struct caisson_error *err)
 {
 	const struct cli_given *state = cli_common(command, context, CLI_STATE);
 	const struct cli_given *config = cli_common(command, context, CLI_CONFIG);
@@ -180,7 +181,8 @@ static int run_command(const struct cli_command *command, int argc, char **argv)
 	cli_context_done(&context);
 	if (r < 0) {
 		print_error(command->name, &err);
-		return r == -EINVAL && failed == STATUS_FAILED ? STATUS_WRONG : failed;
+		return (r == -EINVAL || r == -ERANGE) && failed == STATUS_FAILED ? STATUS_WRONG
+										 : failed;
 	}
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		fprintf(stderr, "caisson: write to standard output: %s\n", strerror(errno));
@@ -214,10 +216,10 @@ static int dispatch(int argc, char **argv)
 				return 0;
 			}
 		}
-		argv++;
-		argc--;
-		if (argc == 1 && is_group(argv[0]))
-			return print_group(argv[0], stdout);
+		if (argc == 2 && is_group(argv[1]))
+			return print_group(argv[1], stdout);
+		fprintf(stderr, "caisson help: unknown command '%s'\n", argv[argc - 1]);
+		return STATUS_WRONG;
 	}
 	for (size_t i = 0; cli_commands[i] != NULL; i++) {
 		int words = matches(cli_commands[i], argc, argv);
@@ -226,7 +228,8 @@ static int dispatch(int argc, char **argv)
 			return run_command(cli_commands[i], argc - words, argv + words);
 	}
 	if (is_group(argv[0])) {
-		bool asked = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
+		bool asked =
+			argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
 
 		if (argc > 1 && !asked)
 			fprintf(stderr, "caisson %s: unknown command '%s'\n", argv[0], argv[1]);
@@ -238,11 +241,25 @@ static int dispatch(int argc, char **argv)
 	return STATUS_WRONG;
 }
 
+/* A stream that the caller closed must not be the next file that is opened: what is printed would
+   go into a volume. */
+static void open_closed_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const struct rlimit none = {0, 0};
 
 	began = now_usec();
+	open_closed_streams();
 	/* Keys pass through this process. */
 	(void)setrlimit(RLIMIT_CORE, &none);
 	signal(SIGPIPE, SIG_IGN);

@@ -118,16 +118,15 @@ static int check_operands(const struct cli_command *command, const struct cli_co
 	if (count < command->least)
 		return caisson_refuse(err, EINVAL, "something is missing: %s", command->operands);
 	if (command->most > 0 && count > command->most)
-		return caisson_refuse(err, EINVAL, "'%s' is too much",
-			context->operands.items[command->most]);
-	if (command->operands == NULL && count > 0)
 		return caisson_refuse(
-			err, EINVAL, "'%s' is too much", context->operands.items[0]);
+			err, EINVAL, "'%s' is too much", context->operands.items[command->most]);
+	if (command->operands == NULL && count > 0)
+		return caisson_refuse(err, EINVAL, "'%s' is too much", context->operands.items[0]);
 	return 0;
 }
 
-int cli_parse(const struct cli_command *command, int argc, char **argv,
-	struct cli_context *context, struct caisson_error *err)
+int cli_parse(const struct cli_command *command, int argc, char **argv, struct cli_context *context,
+	struct caisson_error *err)
 {
 	bool options = true;
 
@@ -215,14 +214,12 @@ static void print_options(const struct cli_option *options, FILE *to)
 		char text[64];
 		int used;
 
-		used = options[i].letter != '\0' ? snprintf(text, sizeof(text), "-%c, ",
-							   options[i].letter)
-						 : snprintf(text, sizeof(text), "    ");
-		used += snprintf(text + used, sizeof(text) - (size_t)used, "--%s",
-			options[i].name);
+		used = options[i].letter != '\0'
+			       ? snprintf(text, sizeof(text), "-%c, ", options[i].letter)
+			       : snprintf(text, sizeof(text), "    ");
+		used += snprintf(text + used, sizeof(text) - (size_t)used, "--%s", options[i].name);
 		if (options[i].value != NULL)
-			snprintf(text + used, sizeof(text) - (size_t)used, " %s",
-				options[i].value);
+			snprintf(text + used, sizeof(text) - (size_t)used, " %s", options[i].value);
 		fprintf(to, "  %-28s %s\n", text, options[i].help);
 	}
 }

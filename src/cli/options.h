@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One table a command: its options, its --help, its completion and the option list of its man page all
- * come from it.
+ * One table a command: its options, its --help, its completion and the option list of its man page
+ * all come from it.
  */
 #pragma once
 
@@ -45,8 +45,8 @@ struct cli_context {
 };
 
 struct cli_command {
-	const char *name;    /* "run"; "volume create" */
-	const char *summary; /* one sentence, lower case, no full stop */
+	const char *name;     /* "run"; "volume create" */
+	const char *summary;  /* one sentence, lower case, no full stop */
 	const char *operands; /* "IMAGE [COMMAND [ARGUMENT...]]" */
 	const char *complete; /* of the operands, as for options */
 	const char *details;  /* paragraphs of --help; may be NULL */
@@ -71,14 +71,14 @@ enum cli_common {
 	CLI_COMMON_COUNT,
 };
 
-/* Fills @context from the words behind the command's name. -EINVAL with a sentence. The common options
-   come behind the command's own: see cli_common(). */
-int cli_parse(const struct cli_command *command, int argc, char **argv,
-	struct cli_context *context, struct caisson_error *err);
+/* Fills @context from the words behind the command's name. -EINVAL with a sentence. The common
+   options come behind the command's own: see cli_common(). */
+int cli_parse(const struct cli_command *command, int argc, char **argv, struct cli_context *context,
+	struct caisson_error *err);
 void cli_context_done(struct cli_context *context);
 size_t cli_option_count(const struct cli_option *options);
-const struct cli_given *cli_common(
-	const struct cli_command *command, const struct cli_context *context, enum cli_common which);
+const struct cli_given *cli_common(const struct cli_command *command,
+	const struct cli_context *context, enum cli_common which);
 
 static inline bool cli_has(const struct cli_context *context, size_t option)
 {

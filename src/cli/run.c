@@ -34,7 +34,8 @@ enum {
 
 static const struct cli_option options[] = {
 	[VOLUME] = {"volume", 'v', CLI_LIST, "NAME:PATH[:ro]",
-		"mount an encrypted volume there; at / it keeps the machine's writable layer", "@volume"},
+		"mount an encrypted volume there; at / it keeps the machine's writable layer",
+		"@volume"},
 	[NAME] = {"name", '\0', CLI_VALUE, "NAME", "name the machine", NULL},
 	[MEMORY] = {"memory", 'm', CLI_VALUE, "SIZE", "give it this much memory (512M)", NULL},
 	[CPUS] = {"cpus", '\0', CLI_VALUE, "N", "give it this many processors (1)", NULL},
@@ -43,16 +44,18 @@ static const struct cli_option options[] = {
 	[ENTRYPOINT] = {"entrypoint", '\0', CLI_VALUE, "PROGRAM",
 		"run this instead of the image's entrypoint; empty for none", NULL},
 	[WORKDIR] = {"workdir", 'w', CLI_VALUE, "PATH", "start in this folder", NULL},
-	[USER] = {"user", 'u', CLI_VALUE, "USER[:GROUP]", "run as this user, by name or number", NULL},
+	[USER] = {"user", 'u', CLI_VALUE, "USER[:GROUP]", "run as this user, by name or number",
+		NULL},
 	[INTERACTIVE] = {"interactive", 'i', CLI_FLAG, NULL, "pass standard input on", NULL},
 	[TTY] = {"tty", 't', CLI_FLAG, NULL, "give the workload a terminal", NULL},
-	[RM] = {"rm", '\0', CLI_FLAG, NULL, "keep no folder with the console's log when it ends", NULL},
-	[CONSOLE] = {"console", '\0', CLI_FLAG, NULL,
-		"show the kernel's console on standard error", NULL},
+	[RM] = {"rm", '\0', CLI_FLAG, NULL, "keep no folder with the console's log when it ends",
+		NULL},
+	[CONSOLE] = {"console", '\0', CLI_FLAG, NULL, "show the kernel's console on standard error",
+		NULL},
 	[PUBLISH] = {"publish", 'p', CLI_LIST, "[ADDRESS:]PORT:PORT[/udp]",
 		"forward a port of this host (127.0.0.1) to the machine", NULL},
-	[NETWORK] = {"network", '\0', CLI_VALUE, "KIND", "user (behind this host's address) or none",
-		"user none"},
+	[NETWORK] = {"network", '\0', CLI_VALUE, "KIND",
+		"user (behind this host's address) or none", "user none"},
 	[KERNEL] = {"kernel", '\0', CLI_VALUE, "FILE", "start this kernel (the newest in /boot)",
 		"@file"},
 	[MODULES] = {"modules", '\0', CLI_VALUE, "DIR", "the kernel's modules", "@directory"},
@@ -80,8 +83,8 @@ static int parse_volume(
 	if (flags != NULL)
 		*flags++ = '\0';
 	if (flags != NULL && strcmp(flags, "ro") != 0 && strcmp(flags, "rw") != 0)
-		return caisson_refuse(err, EINVAL,
-			"the volume %s: '%s' is neither 'ro' nor 'rw'", text, flags);
+		return caisson_refuse(
+			err, EINVAL, "the volume %s: '%s' is neither 'ro' nor 'rw'", text, flags);
 	*volume = (struct caisson_machine_volume){
 		.name = text, .path = path, .read_only = flags != NULL && flags[1] == 'o'};
 	return 0;
@@ -132,8 +135,8 @@ static int read_sizes(const struct cli_context *context, struct caisson_machine_
 	int r = cli_number(&command_run, context, CPUS, 1, 255, &machine->processors, err);
 
 	if (r == 0)
-		r = cli_number(&command_run, context, BOOT_TIMEOUT, 1, 86400,
-			&machine->boot_timeout, err);
+		r = cli_number(
+			&command_run, context, BOOT_TIMEOUT, 1, 86400, &machine->boot_timeout, err);
 	if (r == 0 && memory != NULL)
 		r = caisson_parse_size(memory, &machine->memory, err);
 	return r;

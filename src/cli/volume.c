@@ -13,7 +13,8 @@
 enum { SIZE };
 
 static const struct cli_option create_options[] = {
-	[SIZE] = {"size", 's', CLI_VALUE, "SIZE", "of the container: 256M, 10G; at least 32M", NULL},
+	[SIZE] = {"size", 's', CLI_VALUE, "SIZE", "of the container: 256M, 10G; at least 32M",
+		NULL},
 	{.name = NULL},
 };
 
@@ -37,8 +38,9 @@ const struct cli_command command_volume_create = {
 	.name = "volume create",
 	.summary = "make an encrypted volume with an empty filesystem",
 	.operands = "NAME",
-	.details = "A LUKS2 container (AES-256-XTS) with ext4 in it. Its key is made by caisson and kept\n"
-		   "wrapped. Needs neither root nor device-mapper.\n",
+	.details =
+		"A LUKS2 container (AES-256-XTS) with ext4 in it. Its key is made by caisson and kept\n"
+		"wrapped. Needs neither root nor device-mapper.\n",
 	.options = create_options,
 	.least = 1,
 	.most = 1,
@@ -95,10 +97,20 @@ static const char *state_of(const struct caisson_volume *volume)
 	return volume->in_use ? "in use" : "free";
 }
 
-static int print_row(const struct caisson_volume *volume, void *userdata _unused_)
+static void print_head(void)
+{
+	printf("%-24s %10s %10s  %-10s %-8s %s\n", "NAME", "SIZE", "ON DISK", "FILESYSTEM", "STATE",
+		"MACHINE");
+}
+
+static int print_row(const struct caisson_volume *volume, void *userdata)
 {
 	char size[32], allocated[32];
+	bool *begun = userdata;
 
+	if (!*begun)
+		print_head();
+	*begun = true;
 	cli_format_size(volume->size, size, sizeof(size));
 	cli_format_size(volume->allocated, allocated, sizeof(allocated));
 	printf("%-24s %10s %10s  %-10s %-8s %s\n", volume->name, size, allocated,
@@ -115,12 +127,14 @@ static int append_json(const struct caisson_volume *volume, void *userdata)
 static int list(struct cli_context *context, struct caisson_error *err)
 {
 	_cleanup_json_ struct json_object *array = NULL;
+	bool begun = false;
 	int r;
 
 	if (!cli_has(context, JSON)) {
-		printf("%-24s %10s %10s  %-10s %-8s %s\n", "NAME", "SIZE", "ON DISK", "FILESYSTEM",
-			"STATE", "MACHINE");
-		return caisson_volume_list(context->caisson, print_row, NULL, err);
+		r = caisson_volume_list(context->caisson, print_row, &begun, err);
+		if (r == 0 && !begun)
+			print_head();
+		return r;
 	}
 	array = json_object_new_array();
 	if (array == NULL)
@@ -160,15 +174,16 @@ static void print_volume(const struct caisson_volume *volume)
 	printf("%-12s %s\n", "Created:", text);
 	printf("%-12s %s%s%s\n", "State:", state_of(volume),
 		volume->holder[0] != '\0' ? " by the machine " : "", volume->holder);
-	printf("%-12s %s\n", "Filesystem:",
-		volume->filesystem[0] != '\0' ? volume->filesystem : "unknown");
+	printf("%-12s %s\n",
+		"Filesystem:", volume->filesystem[0] != '\0' ? volume->filesystem : "unknown");
 	if (volume->header_error[0] != '\0') {
 		printf("%-12s %s\n", "Header:", volume->header_error);
 		return;
 	}
 	printf("%-12s LUKS2, UUID %s\n", "Header:", volume->uuid);
-	printf("%-12s %s, %u-bit key, %u-byte sectors, data at %" PRIu64 "\n", "Cipher:",
-		volume->cipher, volume->key_bits, volume->sector_size, volume->data_offset);
+	printf("%-12s %s, %u-bit key, %u-byte sectors, data at %" PRIu64 "\n",
+		"Cipher:", volume->cipher, volume->key_bits, volume->sector_size,
+		volume->data_offset);
 	printf("%-12s %u in use, %u token%s\n", "Keyslots:", volume->keyslots, volume->tokens,
 		volume->tokens == 1 ? "" : "s");
 }
@@ -177,8 +192,7 @@ static int inspect(struct cli_context *context, struct caisson_error *err)
 {
 	_cleanup_json_ struct json_object *object = NULL;
 	struct caisson_volume volume;
-	int r = caisson_volume_inspect(
-		context->caisson, context->operands.items[0], &volume, err);
+	int r = caisson_volume_inspect(context->caisson, context->operands.items[0], &volume, err);
 
 	if (r < 0)
 		return r;
@@ -213,7 +227,8 @@ static int destroy(struct cli_context *context, struct caisson_error *err)
 		if (r < 0)
 			return r;
 		if (r == 0)
-			fprintf(stderr, "caisson: there is no volume %s: nothing to destroy\n", name);
+			fprintf(stderr, "caisson: there is no volume %s: nothing to destroy\n",
+				name);
 		else
 			printf("%s\n", name);
 	}
@@ -225,9 +240,10 @@ const struct cli_command command_volume_destroy = {
 	.summary = "destroy volumes: their keys, their headers, their files",
 	.operands = "NAME...",
 	.complete = "@volume",
-	.details = "The key is forgotten and the header overwritten before the file is deleted: a copy\n"
-		   "of the container that somebody took before cannot be opened with anything that\n"
-		   "caisson still has. What is gone already is no failure.\n",
+	.details =
+		"The key is forgotten and the header overwritten before the file is deleted: a copy\n"
+		"of the container that somebody took before cannot be opened with anything that\n"
+		"caisson still has. What is gone already is no failure.\n",
 	.least = 1,
 	.needs_state = true,
 	.run = destroy,

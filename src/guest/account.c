@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Users and groups from the image's own files, read by us: the image may have no libc, and ours would
-   look in the wrong root. */
+/* Users and groups from the image's own files, read by us: the image may have no libc, and ours
+   would look in the wrong root. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,8 +107,8 @@ static int find_user(const char *user, const char *passwd, size_t size, struct a
 }
 
 /* group(5): name:password:GID:members */
-static int find_group(const char *group, const char *text, size_t size, gid_t *ret_gid,
-	struct caisson_error *err)
+static int find_group(
+	const char *group, const char *text, size_t size, gid_t *ret_gid, struct caisson_error *err)
 {
 	struct cursor cursor = {text, text + size};
 	struct record record;

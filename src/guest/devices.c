@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Waiting for devices: look in sysfs, and look again whenever the kernel says that something came. The
- * socket is opened before the first module is loaded, so that nothing can come unseen.
+ * Waiting for devices: look in sysfs, and look again whenever the kernel says that something came.
+ * The socket is opened before the first module is loaded, so that nothing can come unseen.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -31,8 +31,8 @@ int guest_open_uevents(struct caisson_error *err)
 	return take_fd(&fd);
 }
 
-/* -ETIMEDOUT when nothing happens until @deadline. An overrun of the socket (ENOBUFS) is an event too:
-   whoever waits looks at sysfs, not at the messages. */
+/* -ETIMEDOUT when nothing happens until @deadline. An overrun of the socket (ENOBUFS) is an event
+   too: whoever waits looks at sysfs, not at the messages. */
 static int wait_uevent(int uevents, uint64_t deadline)
 {
 	struct pollfd polled = {.fd = uevents, .events = POLLIN};
@@ -48,7 +48,8 @@ static int wait_uevent(int uevents, uint64_t deadline)
 	return 0;
 }
 
-/* Looks through the folders of @class for one whose attribute file holds @wanted; its name or NULL. */
+/* Looks through the folders of @class for one whose attribute file holds @wanted; its name or NULL.
+ */
 static char *find_by_attribute(const char *class, const char *attribute, const char *wanted)
 {
 	_cleanup_closedir_ DIR *folder = opendir(class);
@@ -94,8 +95,9 @@ static int wait_by_attribute(int uevents, const char *class, const char *attribu
 		}
 		r = wait_uevent(uevents, deadline);
 		if (r == -ETIMEDOUT)
-			return caisson_refuse(err, ETIMEDOUT, "the %s '%s' did not appear within %d s",
-				what, wanted, (int)(WAIT_USEC / 1000000));
+			return caisson_refuse(err, ETIMEDOUT,
+				"the %s '%s' did not appear within %d s", what, wanted,
+				(int)(WAIT_USEC / 1000000));
 		if (r < 0)
 			return caisson_fail(err, r, "wait for the %s '%s'", what, wanted);
 	}
@@ -110,8 +112,8 @@ int guest_wait_disk(int uevents, const char *serial, char **ret_path, struct cai
 int guest_wait_port(int uevents, const char *name, struct caisson_error *err)
 {
 	_cleanup_free_ char *path = NULL;
-	int r = wait_by_attribute(uevents, "/sys/class/virtio-ports", "name", name,
-		"virtio-serial port", &path, err);
+	int r = wait_by_attribute(
+		uevents, "/sys/class/virtio-ports", "name", name, "virtio-serial port", &path, err);
 
 	if (r < 0)
 		return r;

@@ -17,7 +17,8 @@ static int load_module(const char *path, const char *parameters, struct caisson_
 
 	if (fd < 0)
 		return fd;
-	if (syscall(SYS_finit_module, fd, parameters, 0) < 0 && errno != EEXIST)
+	/* ENODEV: a driver of something that this processor lacks (aesni_intel without AES). */
+	if (syscall(SYS_finit_module, fd, parameters, 0) < 0 && errno != EEXIST && errno != ENODEV)
 		return caisson_fail(err, errno, "load the kernel module %s", path);
 	/* It has been copied into the kernel: give the initramfs's memory back. */
 	(void)unlink(path);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The workload's root: the image read-only below, a writable layer above (on a volume if asked, else in
- * memory), the kernel's filesystems in it. Nothing is required of the image, and nothing is written to
- * it: a mount point that it lacks is made in the layer above.
+ * The workload's root: the image read-only below, a writable layer above (on a volume if asked,
+ * else in memory), the kernel's filesystems in it. Nothing is required of the image, and nothing is
+ * written to it: a mount point that it lacks is made in the layer above.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -71,7 +71,8 @@ int guest_root_open(const char *path, int flags, mode_t mode, struct caisson_err
 	return fd;
 }
 
-/* Each part is opened, or made in the folder before it, so that a link in the image cannot lead out. */
+/* Each part is opened, or made in the folder before it, so that a link in the image cannot lead
+ * out. */
 int guest_root_directory(const char *path, mode_t mode, struct caisson_error *err)
 {
 	_cleanup_close_ int root = open_file(GUEST_ROOT, O_PATH | O_DIRECTORY, 0, err);
@@ -95,7 +96,8 @@ int guest_root_directory(const char *path, mode_t mode, struct caisson_error *er
 		if (next < 0 && errno == ENOENT && mkdirat(parent, part, mode) == 0)
 			next = open_in_root(root, so_far, O_PATH | O_DIRECTORY, 0);
 		if (next < 0)
-			return caisson_fail(err, errno, "make the folder %s in the machine", so_far);
+			return caisson_fail(
+				err, errno, "make the folder %s in the machine", so_far);
 		closep(&parent);
 		parent = next;
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* QEMU's user networking always has the same addresses (slirp): nothing is asked for, nothing waits. */
+/* QEMU's user networking always has the same addresses (slirp): nothing is asked for, nothing
+ * waits. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -22,7 +22,7 @@ struct relay {
 	struct guest *guest;
 	struct workload *workload;
 	int signals;
-	int status;         /* of the workload; -1 while it runs */
+	int status;          /* of the workload; -1 while it runs */
 	struct strbuf input; /* standard input that the workload has not taken yet */
 	bool input_ended;
 	bool host_gone;
@@ -201,9 +201,8 @@ static int step(struct relay *relay, struct caisson_error *err)
 static bool finished(const struct relay *relay)
 {
 	return relay->status >= 0 &&
-	       (relay->host_gone ||
-		       (relay->workload->output < 0 && relay->workload->error < 0 &&
-			       relay->guest->out.size == 0));
+	       (relay->host_gone || (relay->workload->output < 0 && relay->workload->error < 0 &&
+					    relay->guest->out.size == 0));
 }
 
 int relay_run(struct guest *guest, struct workload *workload, struct caisson_error *err)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * caisson-unlock: gets the keys of a machine's volumes and opens them. The only program of the guest
- * that sees a key, in a process that lives for some milliseconds.
+ * caisson-unlock: gets the keys of a machine's volumes and opens them. The only program of the
+ * guest that sees a key, in a process that lives for some milliseconds.
  */
 #include "guest/unlock.h"
 
@@ -62,8 +62,8 @@ static int parse_order(char *text, struct order *order, struct caisson_error *er
 }
 
 /* The reply carries keys only sealed, so it need not be a secret. */
-static int receive_reply(int channel, struct strbuf *in, struct frame *frame,
-	struct caisson_error *err)
+static int receive_reply(
+	int channel, struct strbuf *in, struct frame *frame, struct caisson_error *err)
 {
 	uint64_t deadline = now_usec() + REPLY_WAIT_MS * 1000ull;
 	int r;
@@ -90,13 +90,13 @@ static int receive_reply(int channel, struct strbuf *in, struct frame *frame,
 	if (r < 0)
 		return r;
 	if (frame->type != KEY_FRAME_REPLY)
-		return caisson_refuse(err, EPROTO, "the key service sent a message of type %u",
-			frame->type);
+		return caisson_refuse(
+			err, EPROTO, "the key service sent a message of type %u", frame->type);
 	return 0;
 }
 
-static int get_keys(const struct order *order, struct key_grants *ret_grants,
-	struct caisson_error *err)
+static int get_keys(
+	const struct order *order, struct key_grants *ret_grants, struct caisson_error *err)
 {
 	_cleanup_secret_ struct secret start = SECRET_NONE;
 	_cleanup_(key_client_freep) struct key_client *client = NULL;
@@ -149,11 +149,11 @@ static int open_volumes(
 		int r;
 
 		if (grant == NULL)
-			return caisson_refuse(
-				err, EACCES, "the key service gave no key for the volume %s", volume);
+			return caisson_refuse(err, EACCES,
+				"the key service gave no key for the volume %s", volume);
 		snprintf(name, sizeof(name), UNLOCK_PREFIX "%s", volume);
-		r = luks_activate(order->volumes[i].device, name, &grant->facts, &grant->machine_key,
-			order->volumes[i].read_only ? LUKS_READ_ONLY : 0, err);
+		r = luks_activate(order->volumes[i].device, name, &grant->facts,
+			&grant->machine_key, order->volumes[i].read_only ? LUKS_READ_ONLY : 0, err);
 		if (r < 0)
 			return caisson_wrap(err, "volume %s", volume);
 	}

@@ -61,11 +61,12 @@ static int helper_start(
 	return 0;
 }
 
-/* Both outputs to their ends; what is beyond the bound is dropped, so that the program never waits. */
+/* Both outputs to their ends; what is beyond the bound is dropped, so that the program never waits.
+ */
 static void helper_collect(struct helper *helper, struct strbuf *output, struct strbuf *errors)
 {
-	struct pollfd polled[2] = {{.fd = helper->output, .events = POLLIN},
-		{.fd = helper->error, .events = POLLIN}};
+	struct pollfd polled[2] = {
+		{.fd = helper->output, .events = POLLIN}, {.fd = helper->error, .events = POLLIN}};
 	struct strbuf *buffers[2] = {output, errors};
 
 	while (polled[0].fd >= 0 || polled[1].fd >= 0) {
@@ -172,7 +173,8 @@ int guest_volumes_open(struct guest *guest, struct caisson_error *err)
 	return r;
 }
 
-/* e2fsck only when the filesystem asks for it: the superblock says so, as e2fsck itself would read it. */
+/* e2fsck only when the filesystem asks for it: the superblock says so, as e2fsck itself would read
+ * it. */
 static int check_filesystem(const char *device, const char *name, struct caisson_error *err)
 {
 	const char *const argv[] = {"/sbin/e2fsck", "-p", device, NULL};
@@ -212,7 +214,8 @@ static int check_filesystem(const char *device, const char *name, struct caisson
 static int mount_volume(
 	const struct guest_volume *volume, const char *target, struct caisson_error *err)
 {
-	_cleanup_free_ char *device = format_string("/dev/mapper/" UNLOCK_PREFIX "%s", volume->name);
+	_cleanup_free_ char *device =
+		format_string("/dev/mapper/" UNLOCK_PREFIX "%s", volume->name);
 	unsigned long flags = MS_NODEV | MS_NOATIME | (volume->read_only ? MS_RDONLY : 0);
 	/* A read-only disk cannot have its journal replayed. */
 	const char *options = volume->read_only ? "noload" : NULL;
@@ -230,8 +233,8 @@ static int mount_volume(
 }
 
 /* A layer belongs to the image that it was made over: above another one it would show a mixture. */
-static int check_layer(const char *layer, const char *image, const char *volume,
-	struct caisson_error *err)
+static int check_layer(
+	const char *layer, const char *image, const char *volume, struct caisson_error *err)
 {
 	_cleanup_free_ char *path = path_join(layer, "image");
 	_cleanup_strbuf_ struct strbuf made_over = STRBUF_INIT;
@@ -351,8 +354,8 @@ int guest_volumes_close(struct guest *guest, struct caisson_error *err)
 	r = list_mounts(&points, err);
 	if (r < 0)
 		return r;
-	/* Unmounting is what flushes the disk's cache and marks the filesystem clean. Last come, first
-	   gone; a volume that stays busy is on disk all the same after sync(). */
+	/* Unmounting is what flushes the disk's cache and marks the filesystem clean. Last come,
+	   first gone; a volume that stays busy is on disk all the same after sync(). */
 	for (size_t i = points.count; i-- > 0;) {
 		if (umount2(points.items[i], 0) < 0 && errno == EBUSY)
 			(void)mount(NULL, points.items[i], NULL, MS_REMOUNT | MS_RDONLY, NULL);

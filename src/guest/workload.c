@@ -34,8 +34,8 @@ struct child_failure {
 	char step[60];
 };
 
-static int read_account(const struct guest_config *config, struct account *ret_account,
-	struct caisson_error *err)
+static int read_account(
+	const struct guest_config *config, struct account *ret_account, struct caisson_error *err)
 {
 	static const char *const names[] = {"/etc/passwd", "/etc/group"};
 	_cleanup_strbuf_ struct strbuf passwd = STRBUF_INIT, group = STRBUF_INIT;
@@ -53,8 +53,8 @@ static int read_account(const struct guest_config *config, struct account *ret_a
 				return r;
 		}
 	}
-	return account_resolve(config->user, passwd.data, passwd.size, group.data, group.size,
-		ret_account, err);
+	return account_resolve(
+		config->user, passwd.data, passwd.size, group.data, group.size, ret_account, err);
 }
 
 static const char *find_variable(const struct strv *environment, const char *name)
@@ -148,8 +148,8 @@ static _Noreturn void child_fail(int report, const char *step)
 	_exit(127);
 }
 
-static void child_streams(const struct guest_config *config, const struct streams *streams,
-	int report)
+static void child_streams(
+	const struct guest_config *config, const struct streams *streams, int report)
 {
 	if (setsid() < 0)
 		child_fail(report, "start a session");
@@ -171,8 +171,8 @@ static void child_root(const struct guest_config *config, int report)
 		child_fail(report, "enter the working directory");
 }
 
-static void child_account(const struct account *account, const struct streams *streams,
-	int report, bool terminal)
+static void child_account(
+	const struct account *account, const struct streams *streams, int report, bool terminal)
 {
 	if (terminal && fchown(streams->input, account->uid, (gid_t)-1) < 0)
 		child_fail(report, "own the terminal");
@@ -195,9 +195,9 @@ static void child_execute(const struct guest_config *config, int report)
 	}
 	while (folder != NULL) {
 		size_t length = strcspn(folder, ":");
-		_cleanup_free_ char *path = length > 0
-			? format_string("%.*s/%s", (int)length, folder, argv[0])
-			: strdup(argv[0]);
+		_cleanup_free_ char *path =
+			length > 0 ? format_string("%.*s/%s", (int)length, folder, argv[0])
+				   : strdup(argv[0]);
 
 		if (path != NULL)
 			execve(path, argv, environment);
@@ -274,11 +274,8 @@ int workload_start(struct guest *guest, struct workload *ret_workload, int *ret_
 	struct caisson_error *err)
 {
 	struct guest_config *config = &guest->config;
-	struct workload workload = {.pid = -1,
-		.input = -1,
-		.output = -1,
-		.error = -1,
-		.terminal = config->terminal};
+	struct workload workload = {
+		.pid = -1, .input = -1, .output = -1, .error = -1, .terminal = config->terminal};
 	struct streams streams = {-1, -1, -1};
 	_cleanup_account_ struct account account = {0};
 	_cleanup_close_ int directory = -1;

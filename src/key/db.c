@@ -154,7 +154,7 @@ static int make_file(const char *path, struct caisson_error *err)
 	if (lstat(path, &st) < 0)
 		return caisson_fail(err, errno, "stat %s", path);
 	if (!S_ISREG(st.st_mode))
-		return caisson_refuse(err, EINVAL, "%s is not a regular file", path);
+		return caisson_refuse(err, EBADMSG, "%s is not a regular file", path);
 	if ((st.st_mode & 077) != 0) {
 		caisson_refuse(err, EPERM, "%s is open to others (mode %04o)", path,
 			(unsigned int)st.st_mode & 07777);

@@ -27,7 +27,7 @@ static int check_file(int fd, const char *path, struct caisson_error *err)
 		return caisson_fail(err, errno, "stat %s", path);
 	if (!S_ISREG(st.st_mode))
 		return caisson_refuse(
-			err, EINVAL, "the key-encryption key %s is not a regular file", path);
+			err, EBADMSG, "the key-encryption key %s is not a regular file", path);
 	if (st.st_uid != geteuid()) {
 		caisson_refuse(err, EPERM,
 			"the key-encryption key %s belongs to user %u and not to you", path,
@@ -44,7 +44,7 @@ static int check_file(int fd, const char *path, struct caisson_error *err)
 			path);
 	}
 	if (st.st_size != KEK_SIZE) {
-		caisson_refuse(err, EINVAL, "the key-encryption key %s has %lld bytes, not %d",
+		caisson_refuse(err, EBADMSG, "the key-encryption key %s has %lld bytes, not %d",
 			path, (long long)st.st_size, KEK_SIZE);
 		return caisson_hint(err, "restore it from a backup");
 	}

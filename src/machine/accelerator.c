@@ -93,8 +93,8 @@ static bool wait_for_text(int fd, const char *needle)
 static int probe_kvm(const struct kernel *kernel, bool *ret_usable, struct caisson_error *err)
 {
 	const char *const arguments[] = {QEMU_PROGRAM, "-nodefaults", "-no-user-config",
-		"-no-reboot", "-display", "none", "-machine", "q35", "-accel", "kvm", "-cpu", "host",
-		"-m", "192", "-kernel", kernel->path, "-append",
+		"-no-reboot", "-display", "none", "-machine", "q35", "-accel", "kvm", "-cpu",
+		"host", "-m", "192", "-kernel", kernel->path, "-append",
 		"console=ttyS0 earlyprintk=ttyS0 panic=-1", "-serial", "stdio", NULL};
 	struct process_options options = PROCESS_OPTIONS_INIT;
 	_cleanup_close_ int output = -1, output_write = -1;

@@ -69,8 +69,8 @@ int console_explain(struct console *console, bool ready, struct caisson_error *e
 		if (line == NULL)
 			continue;
 		return i == 0 ? caisson_refuse(err, EIO, "%s", line)
-			      : caisson_refuse(err, EIO, "the guest's kernel gave up: %s%s", markers[i],
-					line);
+			      : caisson_refuse(err, EIO, "the guest's kernel gave up: %s%s",
+					markers[i], line);
 	}
 	if (ready)
 		return caisson_refuse(err, EIO, "the guest ended without reporting a status");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The guest's serial console: kept in a bounded file, shown on request, and read for why it died. */
+/* The guest's serial console: kept in a bounded file, shown on request, and read for why it died.
+ */
 #pragma once
 
 #include <caisson/error.h>

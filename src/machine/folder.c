@@ -101,8 +101,8 @@ static void clear_ended(const char *path)
 		(void)remove_tree(path, NULL);
 }
 
-/* Makes the folder and its lock. Between the two, a sweeper may take it for a killed machine's and remove
-   it: -EAGAIN. */
+/* Makes the folder and its lock. Between the two, a sweeper may take it for a killed machine's and
+   remove it: -EAGAIN. */
 static int make_folder(struct machine_folder *folder, struct caisson_error *err)
 {
 	struct stat by_lock, by_path;
@@ -116,8 +116,8 @@ static int make_folder(struct machine_folder *folder, struct caisson_error *err)
 	}
 	if (!take_lock(folder->path, &folder->lock) || fstat(folder->lock, &by_lock) < 0 ||
 		stat(folder->path, &by_path) < 0 || by_lock.st_ino != by_path.st_ino)
-		return caisson_refuse(err, EAGAIN, "the folder of the machine %s vanished",
-			folder->name);
+		return caisson_refuse(
+			err, EAGAIN, "the folder of the machine %s vanished", folder->name);
 	return 0;
 }
 
@@ -131,7 +131,6 @@ int machine_folder_new(const struct state *state, const char *name, const char *
 
 	if (r < 0)
 		return r;
-	machine_sweep(state);
 	if (name == NULL) {
 		if (fresh_name(prefix, fresh) < 0)
 			return caisson_fail(err, EIO, "make up a name");
@@ -159,7 +158,8 @@ int machine_folder_new(const struct state *state, const char *name, const char *
 	return r;
 }
 
-/* Without a sync: what a power cut takes away is the record of a machine that it would have killed. */
+/* Without a sync: what a power cut takes away is the record of a machine that it would have killed.
+ */
 static int write_end(const char *path, const char *text, struct caisson_error *err)
 {
 	_cleanup_close_ int fd = open_file(path, O_WRONLY | O_CREAT | O_EXCL, 0600, err);

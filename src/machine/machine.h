@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Machines: machines/NAME in the state directory is one run of a workload. Its folder is locked (flock)
- * while it lives; one without a lock that has not recorded its end was killed, and the next command
- * removes it.
+ * Machines: machines/NAME in the state directory is one run of a workload. Its folder is locked
+ * (flock) while it lives; one without a lock that has not recorded its end was killed, and the next
+ * command removes it.
  */
 #pragma once
 
@@ -21,7 +21,8 @@ struct machine_folder {
 
 #define MACHINE_FOLDER_NONE ((struct machine_folder){NULL, NULL, -1})
 
-/* Makes the folder of a machine called @name, or, when @name is NULL, of a fresh name that starts with
+/* Makes the folder of a machine called @name, or, when @name is NULL, of a fresh name that starts
+   with
    @prefix. -EEXIST when a machine of that name is there. */
 int machine_folder_new(const struct state *state, const char *name, const char *prefix,
 	struct machine_folder *ret_folder, struct caisson_error *err);
@@ -34,8 +35,9 @@ void machine_sweep(const struct state *state);
 
 #define _cleanup_machine_folder_ _cleanup_(machine_folder_done)
 
-/* What goes into the boot archive of a machine: PID 1, and with volumes caisson-unlock and e2fsck. @folder
-   is where caisson's own two are; the texts belong to @sources, whose count is that of @programs. */
+/* What goes into the boot archive of a machine: PID 1, and with volumes caisson-unlock and e2fsck.
+   @folder is where caisson's own two are; the texts belong to @sources, whose count is that of
+   @programs. */
 #define GUEST_PROGRAMS_MOST 3
 int guest_programs(const char *folder, bool volumes, struct strv *sources,
 	struct initramfs_program programs[static GUEST_PROGRAMS_MOST], struct caisson_error *err);

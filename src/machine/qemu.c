@@ -23,7 +23,8 @@ static void add_platform(const struct qemu_machine *machine, struct strv *argume
 {
 	const char *model = machine->microvm ? "microvm,isa-serial=on,pic=on,rtc=on" : "q35";
 
-	/* A core dump of QEMU must not hold the guest's memory, nor may the host merge its pages. */
+	/* A core dump of QEMU must not hold the guest's memory, nor may the host merge its pages.
+	 */
 	add(arguments, "-machine", NULL);
 	strv_add_format(arguments, "%s,dump-guest-core=off,mem-merge=off", model);
 	add(arguments, "-accel", machine->kvm ? "kvm" : "tcg,thread=multi");
@@ -42,7 +43,8 @@ static void add_boot(const struct qemu_machine *machine, struct strv *arguments)
 	add(arguments, "-append", machine->command_line);
 }
 
-/* No object may be called "machine": QEMU 7.2 looks up its own by that name alone, and falls over two. */
+/* No object may be called "machine": QEMU 7.2 looks up its own by that name alone, and falls over
+ * two. */
 static void add_channels(const struct qemu_machine *machine, struct strv *arguments)
 {
 	add(arguments, "-chardev", NULL);
@@ -50,8 +52,8 @@ static void add_channels(const struct qemu_machine *machine, struct strv *argume
 	add(arguments, "-serial", "chardev:console");
 	if (machine->vsock_cid != 0) {
 		add(arguments, "-device", NULL);
-		strv_add_format(arguments, "vhost-vsock-%s,guest-cid=%u", bus(machine),
-			machine->vsock_cid);
+		strv_add_format(
+			arguments, "vhost-vsock-%s,guest-cid=%u", bus(machine), machine->vsock_cid);
 		return;
 	}
 	add(arguments, "-device", NULL);
@@ -66,8 +68,8 @@ static void add_channels(const struct qemu_machine *machine, struct strv *argume
 	}
 }
 
-/* caisson holds the lock on a volume itself (its descriptor is the lock): QEMU's own would only be in
-   the way of who reads the file meanwhile. */
+/* caisson holds the lock on a volume itself (its descriptor is the lock): QEMU's own would only be
+   in the way of who reads the file meanwhile. */
 static void add_disks(const struct qemu_machine *machine, struct strv *arguments)
 {
 	for (size_t i = 0; i < machine->disk_count; i++) {
@@ -82,8 +84,11 @@ static void add_disks(const struct qemu_machine *machine, struct strv *arguments
 			"file.filename=/dev/fdset/%zu,file.locking=off,file.discard=unmap",
 			i, read_only, i + 1);
 		add(arguments, "-device", NULL);
-		strv_add_format(arguments, "virtio-blk-%s,drive=disk%zu,serial=%s", bus(machine), i,
-			disk->serial);
+		/* By default QEMU stops the machine when the host's disk is full: for ever, here.
+		 */
+		strv_add_format(arguments,
+			"virtio-blk-%s,drive=disk%zu,serial=%s,werror=report,rerror=report",
+			bus(machine), i, disk->serial);
 	}
 }
 
@@ -102,8 +107,8 @@ static bool parse_port(const char *text, size_t length, unsigned int *ret_port)
 	return port > 0 && port < 65536;
 }
 
-/* [ADDRESS:]HOST-PORT:GUEST-PORT[/udp] as ",hostfwd=..."; nothing else of @text gets through, so that
-   it cannot carry options of QEMU's own. */
+/* [ADDRESS:]HOST-PORT:GUEST-PORT[/udp] as ",hostfwd=..."; nothing else of @text gets through, so
+   that it cannot carry options of QEMU's own. */
 static int add_publish(const char *text, struct strbuf *options, struct caisson_error *err)
 {
 	_cleanup_free_ char *copy = strdup(text);
@@ -192,8 +197,8 @@ int qemu_arguments(
 
 size_t qemu_descriptors(const struct qemu_machine *machine, int *ret_fds)
 {
-	const int single[] = {machine->initramfs, machine->console, machine->channel,
-		machine->key_channel};
+	const int single[] = {
+		machine->initramfs, machine->console, machine->channel, machine->key_channel};
 	size_t count = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(single); i++) {

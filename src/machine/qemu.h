@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * QEMU: its command line, as a pure function of what the machine is. Everything that QEMU opens for the
- * machine is handed to it as a descriptor, so that it needs no path, no privilege and leaves no socket.
+ * QEMU: its command line, as a pure function of what the machine is. Everything that QEMU opens for
+ * the machine is handed to it as a descriptor, so that it needs no path, no privilege and leaves no
+ * socket.
  */
 #pragma once
 
@@ -51,9 +52,9 @@ size_t qemu_descriptors(const struct qemu_machine *machine, int *ret_fds);
 
 /* accelerator.c */
 /*
- * Whether guests really run under KVM here: on some hosts /dev/kvm opens and a guest then stands still, so
- * a kernel is started and given some seconds to say its first word. The answer is kept until the host's
- * next boot. *ret_usable is false, with the reason as a note, when not.
+ * Whether guests really run under KVM here: on some hosts /dev/kvm opens and a guest then stands
+ * still, so a kernel is started and given some seconds to say its first word. The answer is kept
+ * until the host's next boot. *ret_usable is false, with the reason as a note, when not.
  */
 int accelerator_kvm_usable(const struct state *state, const struct kernel *kernel,
 	const struct caisson_log *log, bool *ret_usable, struct caisson_error *err);

@@ -22,7 +22,7 @@
 #include "wire/message.h"
 
 #define STATUS_CAISSON 125
-#define CHUNK 32768
+#define CHUNK          32768
 /* What a guest may have written that the caller's descriptors have not taken yet. */
 #define PENDING_MOST (8 * FRAME_PAYLOAD_MOST)
 /* Only this much is written to a pipe that polls as writable without waiting (pipe(7)). */
@@ -47,10 +47,10 @@ struct run {
 	bool input_open, ready, started, qemu_gone, killed;
 	int qemu_status; /* as a shell has it */
 	int impatience;
-	int ended;                 /* the workload's status; -1 until it is known */
-	int failed;                /* the status that came with `failure`; -1 without */
+	int ended;                    /* the workload's status; -1 until it is known */
+	int failed;                   /* the status that came with `failure`; -1 without */
 	struct caisson_error failure; /* what the guest, or the exchange with it, said */
-	uint64_t deadline;         /* for the guest's first word; 0 when it came */
+	uint64_t deadline;            /* for the guest's first word; 0 when it came */
 };
 
 static void send_guest(struct run *run, uint8_t type, const void *payload, size_t size)
@@ -285,8 +285,8 @@ static void read_input(struct run *run)
 static void write_output(struct run *run, struct output *output)
 {
 	uint8_t number = SIGPIPE;
-	ssize_t n = write(
-		output->fd, output->pending.data, MIN(output->pending.size, output->chunk));
+	ssize_t n =
+		write(output->fd, output->pending.data, MIN(output->pending.size, output->chunk));
 
 	if (n >= 0) {
 		strbuf_consume(&output->pending, (size_t)n);
@@ -335,7 +335,8 @@ static short wants(bool read, bool write)
 static void arm(struct run *run, struct pollfd polled[static POLLED])
 {
 	const struct supervision *with = run->with;
-	bool room = run->output.pending.size < PENDING_MOST && run->error.pending.size < PENDING_MOST;
+	bool room =
+		run->output.pending.size < PENDING_MOST && run->error.pending.size < PENDING_MOST;
 	bool input = run->input_open && run->credit > 0 && run->out.size < PENDING_MOST;
 	bool write_out = run->output.pending.size > 0, write_error = run->error.pending.size > 0;
 
@@ -347,10 +348,8 @@ static void arm(struct run *run, struct pollfd polled[static POLLED])
 	polled[KEY_CHANNEL] = (struct pollfd){
 		.fd = with->key_channel, .events = wants(true, run->key_out.size > 0)};
 	polled[INPUT] = (struct pollfd){.fd = input ? with->options->input : -1, .events = POLLIN};
-	polled[OUTPUT] =
-		(struct pollfd){.fd = write_out ? run->output.fd : -1, .events = POLLOUT};
-	polled[ERROR] =
-		(struct pollfd){.fd = write_error ? run->error.fd : -1, .events = POLLOUT};
+	polled[OUTPUT] = (struct pollfd){.fd = write_out ? run->output.fd : -1, .events = POLLOUT};
+	polled[ERROR] = (struct pollfd){.fd = write_error ? run->error.fd : -1, .events = POLLOUT};
 	polled[LISTENER] = (struct pollfd){.fd = with->listener, .events = POLLIN};
 	polled[KEY_LISTENER] = (struct pollfd){.fd = with->key_listener, .events = POLLIN};
 }
@@ -420,8 +419,9 @@ static int loop(struct run *run, struct caisson_error *err)
 			run->deadline = 0;
 			caisson_refuse(&run->failure, ETIMEDOUT,
 				"the guest did not answer in time after its start");
-			caisson_hint(&run->failure, "look at the console (--console), or allow more "
-						    "time with --boot-timeout");
+			caisson_hint(&run->failure,
+				"look at the console (--console), or allow more "
+				"time with --boot-timeout");
 			kill_machine(run);
 			continue;
 		}
@@ -432,8 +432,7 @@ static int loop(struct run *run, struct caisson_error *err)
 
 static int open_signals(sigset_t *ret_before, struct caisson_error *err)
 {
-	static const int numbers[] = {
-		SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
 	sigset_t set;
 	int fd;
 
@@ -491,7 +490,8 @@ static int conclude(struct run *run, int *ret_status, struct caisson_error *err)
 	}
 	if (run->ended >= 0)
 		return run->ended;
-	if (!run->ready && quote_qemu(run->with->qemu_log, run->killed ? 0 : run->qemu_status, err) < 0)
+	if (!run->ready &&
+		quote_qemu(run->with->qemu_log, run->killed ? 0 : run->qemu_status, err) < 0)
 		return -err->code;
 	return console_explain(&run->console, run->ready, err);
 }
@@ -517,8 +517,8 @@ int supervise(struct supervision *supervision, int *ret_status, struct caisson_e
 		return caisson_fail(err, errno, "watch QEMU");
 	run.signals = signals;
 	run.qemu = qemu;
-	console_init(&run.console, supervision->console_log,
-		options->console ? options->error : -1);
+	console_init(
+		&run.console, supervision->console_log, options->console ? options->error : -1);
 	open_output(&run.output, options->output);
 	open_output(&run.error, options->error);
 	if (supervision->channel >= 0)

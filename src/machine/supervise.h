@@ -11,9 +11,9 @@
 struct supervision {
 	const char *name; /* of the machine */
 	pid_t qemu;
-	int console;     /* socket to the guest's serial console */
-	int channel;     /* machine channel, or -1 until a vsock connection comes */
-	int key_channel; /* likewise; -1 for a machine without volumes */
+	int console;                /* socket to the guest's serial console */
+	int channel;                /* machine channel, or -1 until a vsock connection comes */
+	int key_channel;            /* likewise; -1 for a machine without volumes */
 	int listener, key_listener; /* vsock; -1 without */
 	uint32_t cid;               /* of the guest, with vsock */
 	int console_log;            /* file */

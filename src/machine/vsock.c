@@ -45,8 +45,8 @@ int vsock_accept(int listener, uint32_t cid, struct caisson_error *err)
 
 	if (fd < 0)
 		return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED
-			? -EAGAIN
-			: caisson_fail(err, errno, "accept a vsock connection");
+			       ? -EAGAIN
+			       : caisson_fail(err, errno, "accept a vsock connection");
 	/* Any guest of this host can connect: only ours is heard. */
 	if (peer.svm_cid != cid)
 		return -EAGAIN;

@@ -31,6 +31,8 @@ int mkfs_start(struct mkfs *ret_mkfs, uint64_t size, const char *label, struct c
 	struct process_options options = PROCESS_OPTIONS_INIT;
 	_cleanup_mkfs_ struct mkfs mkfs = MKFS_NONE;
 	char path[32], name[LABEL_MOST + 1];
+	const char *const argv[] = {"mke2fs", "-q", "-F", "-t", "ext4", "-b", BLOCK_SIZE_TEXT, "-I",
+		"256", "-m", "0", "-O", FEATURES, "-E", EXTENDED, "-L", name, path, NULL};
 
 	mkfs.image = memfd_create("filesystem", MFD_CLOEXEC);
 	mkfs.errors = memfd_create("mke2fs-errors", MFD_CLOEXEC);
@@ -42,10 +44,7 @@ int mkfs_start(struct mkfs *ret_mkfs, uint64_t size, const char *label, struct c
 	options.stderr_fd = mkfs.errors;
 	options.keep_fds = &mkfs.image;
 	options.keep_count = 1;
-	mkfs.pid = process_start((const char *const[]){"mke2fs", "-q", "-F", "-t", "ext4", "-b",
-					 BLOCK_SIZE_TEXT, "-I", "256", "-m", "0", "-O", FEATURES,
-					 "-E", EXTENDED, "-L", name, path, NULL},
-		&options, err);
+	mkfs.pid = process_start(argv, &options, err);
 	if (mkfs.pid < 0)
 		return mkfs.pid == -ENOENT ? caisson_hint(err, "install the package e2fsprogs")
 					   : (int)mkfs.pid;

@@ -95,7 +95,7 @@ static int open_container(const char *path, int flags, struct caisson_error *err
 	if (fstat(fd, &st) < 0)
 		return caisson_fail(err, errno, "stat %s", path);
 	if (!S_ISREG(st.st_mode))
-		return caisson_refuse(err, EINVAL, "%s is not a regular file", path);
+		return caisson_refuse(err, EBADMSG, "%s is not a regular file", path);
 	return take_fd(&fd);
 }
 

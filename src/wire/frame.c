@@ -33,8 +33,8 @@ int frame_peek(const struct strbuf *buffer, struct frame *ret_frame, struct cais
 		return caisson_refuse(err, EMSGSIZE, "a message claims to be %u bytes long", size);
 	if (buffer->size < FRAME_HEADER_SIZE + (size_t)size)
 		return 0;
-	*ret_frame = (struct frame){
-		.type = data[4], .payload = data + FRAME_HEADER_SIZE, .size = size};
+	*ret_frame =
+		(struct frame){.type = data[4], .payload = data + FRAME_HEADER_SIZE, .size = size};
 	return 1;
 }
 

@@ -86,8 +86,8 @@ int guest_config_write(
 	return strbuf_ok(text) ? 0 : caisson_fail(err, ENOMEM, "write the guest's configuration");
 }
 
-static int copy_string(struct json_object *object, const char *field, char **ret_copy,
-	struct caisson_error *err)
+static int copy_string(
+	struct json_object *object, const char *field, char **ret_copy, struct caisson_error *err)
 {
 	const char *text = NULL;
 	int r = json_get_string(object, field, true, &text, err);
@@ -119,7 +119,8 @@ static int check_absolute(const char *field, const char *path, struct caisson_er
 	while ((part = strstr(part, "/..")) != NULL) {
 		part += 3;
 		if (*part == '/' || *part == '\0')
-			return caisson_refuse(err, EINVAL, "'%s' climbs with '..': %s", field, path);
+			return caisson_refuse(
+				err, EINVAL, "'%s' climbs with '..': %s", field, path);
 	}
 	return 0;
 }
@@ -153,8 +154,9 @@ static int read_volumes(
 		return r;
 	count = json_object_array_length(array);
 	if (count > GUEST_VOLUMES_MOST)
-		return caisson_refuse(err, EINVAL, "%zu volumes are more than the %d that a "
-						   "machine can have",
+		return caisson_refuse(err, EINVAL,
+			"%zu volumes are more than the %d that a "
+			"machine can have",
 			count, GUEST_VOLUMES_MOST);
 	config->volumes = calloc(count > 0 ? count : 1, sizeof(*config->volumes));
 	if (config->volumes == NULL)
@@ -213,13 +215,12 @@ static int read_secret(
 	r = hex_decode(text, strlen(text), raw, sizeof(raw));
 	explicit_bzero(raw, sizeof(raw));
 	if (r < 0)
-		return caisson_refuse(err, EINVAL, "'secret' is not %d bytes in hexadecimal",
-			GUEST_SECRET_SIZE);
+		return caisson_refuse(
+			err, EINVAL, "'secret' is not %d bytes in hexadecimal", GUEST_SECRET_SIZE);
 	config->secret = strdup(text);
 	if (config->secret == NULL)
 		return caisson_fail(err, ENOMEM, "read 'secret'");
-	/* json-c's own copy would outlive the object. */
-	explicit_bzero((char *)(uintptr_t)text, strlen(text));
+	json_wipe_string(object, "secret");
 	return 0;
 }
 
@@ -255,8 +256,8 @@ static int from_json(
 	return r;
 }
 
-int guest_config_read(const char *text, size_t size, struct guest_config *ret_config,
-	struct caisson_error *err)
+int guest_config_read(
+	const char *text, size_t size, struct guest_config *ret_config, struct caisson_error *err)
 {
 	_cleanup_guest_config_ struct guest_config config = GUEST_CONFIG_NONE;
 	_cleanup_json_ struct json_object *object = NULL;

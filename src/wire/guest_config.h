@@ -16,15 +16,15 @@
 #define GUEST_SECRET_SIZE    32
 
 struct guest_volume {
-	char *name;     /* as name_valid() has it */
-	char *serial;   /* of the virtio disk */
-	char *mount;    /* absolute path in the workload's root; "/": its writable layer lives here */
+	char *name;   /* as name_valid() has it */
+	char *serial; /* of the virtio disk */
+	char *mount;  /* absolute path in the workload's root; "/": its writable layer lives here */
 	bool read_only;
 };
 
 struct guest_config {
-	char *machine;  /* name, also the host name */
-	char *image;    /* digest: names the writable layer's lower side */
+	char *machine; /* name, also the host name */
+	char *image;   /* digest: names the writable layer's lower side */
 	char *image_serial;
 	unsigned int vsock_port, vsock_key_port; /* 0: virtio-serial */
 	/* Hexadecimal; proves this start to the key service. NULL without volumes. Wiped by
@@ -47,10 +47,10 @@ struct guest_config {
 
 int guest_config_write(
 	const struct guest_config *config, struct strbuf *text, struct caisson_error *err);
-/* Refuses what guest_config_write() would not have written: unknown version, relative paths, too many
-   volumes, names that are no names. */
-int guest_config_read(const char *text, size_t size, struct guest_config *ret_config,
-	struct caisson_error *err);
+/* Refuses what guest_config_write() would not have written: unknown version, relative paths, too
+   many volumes, names that are no names. */
+int guest_config_read(
+	const char *text, size_t size, struct guest_config *ret_config, struct caisson_error *err);
 void guest_config_done(struct guest_config *config);
 
 #define _cleanup_guest_config_ _cleanup_(guest_config_done)

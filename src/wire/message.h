@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What host and guest say on the machine channel, in frames (wire/frame.h). Numbers are little-endian.
+ * What host and guest say on the machine channel, in frames (wire/frame.h). Numbers are
+ * little-endian.
  *
- * Output is held back by the stream itself: a host that does not read makes the guest stop reading the
- * workload's pipes. Input is held back by credit, because the host's signals must pass a workload that
- * does not read: the host sends no more standard input than the guest has asked for.
+ * Output is held back by the stream itself: a host that does not read makes the guest stop reading
+ * the workload's pipes. Input is held back by credit, because the host's signals must pass a
+ * workload that does not read: the host sends no more standard input than the guest has asked for.
  */
 #pragma once
 
@@ -24,11 +25,11 @@ enum message_type {
 	MESSAGE_STDOUT = 3,  /* bytes */
 	MESSAGE_STDERR = 4,  /* bytes */
 	MESSAGE_CREDIT = 5,  /* u32: so many more bytes of standard input are welcome */
-	/* u8 status for `run` (125 to 127) | u16 length of the sentence | sentence | hint: the machine
-	   cannot go on; it ends by itself after this. */
+	/* u8 status for `run` (125 to 127) | u16 length of the sentence | sentence | hint: the
+	   machine cannot go on; it ends by itself after this. */
 	MESSAGE_FAILED = 6,
-	/* u8 status as a shell gives it (128 + N for signal N): everything is unmounted and on disk, the
-	   machine may be switched off. */
+	/* u8 status as a shell gives it (128 + N for signal N): everything is unmounted and on
+	   disk, the machine may be switched off. */
 	MESSAGE_ENDED = 7,
 	MESSAGE_WARNING = 8, /* a sentence for the user */
 
@@ -37,4 +38,6 @@ enum message_type {
 	MESSAGE_STDIN_END = 17, /* nothing: no more standard input */
 	MESSAGE_SIGNAL = 18,    /* u8: signal number, for the workload */
 	MESSAGE_WINDOW = 19,    /* u16 rows | u16 columns of the terminal */
+	/* u8: STDOUT or STDERR above: nobody reads what comes there any more. */
+	MESSAGE_CLOSED = 20,
 };

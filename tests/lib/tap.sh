@@ -9,6 +9,7 @@
 #
 # Nothing here waits for time to pass: wait_line and wait_gone wait for events.
 
+# shellcheck disable=SC2034 # for the scripts
 source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 tap_number=0
 tap_failed=0
@@ -31,6 +32,9 @@ tap_clean() {
 		kill -KILL "$pid" 2>/dev/null
 	done
 	wait 2>/dev/null
+	if may_mount; then
+		grep -o " $work/[^ ]*" /proc/self/mounts | sort -r | xargs -r umount --lazy
+	fi
 	rm -rf --one-file-system "$work"
 }
 

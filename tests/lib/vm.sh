@@ -25,14 +25,13 @@ vm_prepare() { # FOLDER
 		"$source/tests/lib/mkimage.sh" "$made/images/scratch" "$made/root-scratch" \
 			--entrypoint '["/hello"]' --compression none || return 1
 	# One machine with a volume and one without: the probe of KVM, the kernel, both archives.
-	(
-		export CAISSON_STATE=$made/state CAISSON_CONFIG=$made/config
-		"$caisson" volume create warm --size 32M &&
-			timeout "$vm_timeout" "$caisson" run --rm --volume warm:/warm \
-				"$made/images/busybox" -- /bin/true &&
-			timeout "$vm_timeout" "$caisson" run --rm "$made/images/busybox" -- /bin/true &&
-			"$caisson" volume destroy warm
-	) >"$made/log" 2>&1 || {
+	local there=(--state "$made/state" --config "$made/config")
+	{
+		"$caisson" volume create warm --size 32M "${there[@]}" &&
+			vm --rm --volume warm:/warm "${there[@]}" "$made/images/busybox" /bin/true &&
+			vm --rm "${there[@]}" "$made/images/busybox" /bin/true &&
+			"$caisson" volume destroy warm "${there[@]}"
+	} >"$made/log" 2>&1 || {
 		cat "$made/log" >&2
 		return 1
 	}

@@ -56,8 +56,8 @@ static void test_names_and_numbers(void **state _unused_)
 
 static void test_refusals(void **state _unused_)
 {
-	static const char *const bad[] = {"nobody-here", "app:nogroup", "4294967295", "99999999999",
-		"-1", "noid", "x:y:z"};
+	static const char *const bad[] = {
+		"nobody-here", "app:nogroup", "4294967295", "99999999999", "-1", "noid", "x:y:z"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		_cleanup_account_ struct account account = {0};

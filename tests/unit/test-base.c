@@ -103,7 +103,8 @@ static void test_names(void **state _unused_)
 static void test_json(void **state _unused_)
 {
 	static const char *const bad[] = {"", "{", "nul", "null", "{} x", "{\"a\":1,}", "[1,]"};
-	const char good[] = "{\"s\":\"x\",\"n\":7,\"neg\":-1,\"l\":[\"a\",\"b\"],\"z\":\"a\\u0000\"}\n";
+	const char good[] =
+		"{\"s\":\"x\",\"n\":7,\"neg\":-1,\"l\":[\"a\",\"b\"],\"z\":\"a\\u0000\"}\n";
 	_cleanup_json_ struct json_object *object = NULL, *other = NULL;
 	_cleanup_strv_ struct strv list = STRV_INIT;
 	struct caisson_error err = {0};
@@ -124,7 +125,8 @@ static void test_json(void **state _unused_)
 	assert_ok(json_get_strings(object, "l", true, &list, &err), &err);
 	assert_int_equal(list.count, 2);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		assert_refused(json_parse(bad[i], strlen(bad[i]), "it", &other, &err), &err, EINVAL);
+		assert_refused(
+			json_parse(bad[i], strlen(bad[i]), "it", &other, &err), &err, EINVAL);
 }
 
 static void test_staging(void **state)

@@ -360,15 +360,15 @@ static void test_kek(void **state)
 	assert_ok(write_file_atomic(path, other, 32, 0600, &err), &err);
 	assert_refused(key_service_open(&f->state, &f->service, &err), &err, ENOKEY);
 	assert_ok(write_file_atomic(path, other, 33, 0600, &err), &err);
-	assert_refused(key_service_open(&f->state, &f->service, &err), &err, EINVAL);
+	assert_refused(key_service_open(&f->state, &f->service, &err), &err, EBADMSG);
 	assert_ok(write_file_atomic(path, other, 0, 0600, &err), &err);
-	assert_refused(key_service_open(&f->state, &f->service, &err), &err, EINVAL);
+	assert_refused(key_service_open(&f->state, &f->service, &err), &err, EBADMSG);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(symlink(kept, path), 0);
 	assert_refused(key_service_open(&f->state, &f->service, &err), &err, ELOOP);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_refused(key_service_open(&f->state, &f->service, &err), &err, EINVAL);
+	assert_refused(key_service_open(&f->state, &f->service, &err), &err, EBADMSG);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(rename(kept, path), 0);
 	open_service(f);
@@ -408,7 +408,7 @@ static void test_garbage_database(void **state)
 	assert_refused(key_service_open(&f->state, &f->service, &err), &err, EPERM);
 	assert_int_equal(unlink(keys), 0);
 	assert_int_equal(mkfifo(keys, 0600), 0);
-	assert_refused(key_service_open(&f->state, &f->service, &err), &err, EINVAL);
+	assert_refused(key_service_open(&f->state, &f->service, &err), &err, EBADMSG);
 }
 
 static void test_other_versions(void **state)

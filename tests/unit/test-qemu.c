@@ -47,8 +47,11 @@ static void test_microvm(void **state _unused_)
 	assert_true(has(&arguments, "-m", "524288k"));
 	assert_true(has(&arguments, "-initrd", "/proc/self/fd/4"));
 	assert_true(has(&arguments, "-add-fd", "set=2,fd=9"));
-	assert_true(has(&arguments, "-device", "virtio-blk-device,drive=disk1,serial=caisson-volume-0"));
-	assert_true(has(&arguments, "-device", "virtserialport,chardev=channel1,name=org.caisson.key"));
+	assert_true(has(&arguments, "-device",
+		"virtio-blk-device,drive=disk1,serial=caisson-volume-0,werror=report,"
+		"rerror=report"));
+	assert_true(
+		has(&arguments, "-device", "virtserialport,chardev=channel1,name=org.caisson.key"));
 	assert_true(has(&arguments, "-device", "virtio-net-device,netdev=net"));
 	assert_int_equal(qemu_descriptors(&machine, fds), 6);
 	for (size_t i = 0; i < arguments.count; i++)
@@ -137,7 +140,8 @@ static void explain(const char *text, size_t size, const char *wanted)
 
 static void test_console_explains(void **state _unused_)
 {
-	static const char panic[] = "[ 1.0] x\r\n[ 1.1] Kernel panic - not syncing: no init\r\n[ 1.2] y";
+	static const char panic[] =
+		"[ 1.0] x\r\n[ 1.1] Kernel panic - not syncing: no init\r\n[ 1.2] y";
 	static const char fatal[] =
 		"a\0b caisson-init: fatal: first\ncaisson-init: fatal: load it\r\nKernel panic - not "
 		"syncing: z";

@@ -730,7 +730,7 @@ static void test_hostile_folder(void **state)
 	unlink(path);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_refused(
-		volume_lock(&house.state, house.keys, "data", "web-1", &fd, &err), &err, EINVAL);
+		volume_lock(&house.state, house.keys, "data", "web-1", &fd, &err), &err, EBADMSG);
 	assert_ok(volume_inspect(&house.state, house.keys, "data", &info, &err), &err);
 	assert_string_not_equal(info.header_error, "");
 	unlink(path);

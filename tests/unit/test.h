@@ -35,14 +35,14 @@ static inline int remove_test_folder(void **state)
 }
 
 /* The call succeeds, or the test fails and shows why. */
-#define assert_ok(call, error)                                                                     \
-	do {                                                                                       \
-		if ((call) < 0)                                                                    \
-			fail_msg("%s: %s", #call, (error)->message);                               \
+#define assert_ok(call, error) \
+	do { \
+		if ((call) < 0) \
+			fail_msg("%s: %s", #call, (error)->message); \
 	} while (0)
 /* The call fails with this errno, and says something. */
-#define assert_refused(call, error, wanted)                                                        \
-	do {                                                                                       \
-		assert_int_equal((call), -(wanted));                                               \
-		assert_int_not_equal((error)->message[0], '\0');                                   \
+#define assert_refused(call, error, wanted) \
+	do { \
+		assert_int_equal((call), -(wanted)); \
+		assert_int_not_equal((error)->message[0], '\0'); \
 	} while (0)

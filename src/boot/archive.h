@@ -15,12 +15,12 @@
 #include "boot/cpio.h"
 
 enum archive_kind {
-	TREE_DIRECTORY,
-	TREE_SYMLINK,
-	TREE_DEVICE,
-	TREE_FILE,   /* read from @source */
-	TREE_MODULE, /* the same, uncompressed on the way */
-	TREE_DATA,   /* @source itself */
+	ARCHIVE_DIRECTORY,
+	ARCHIVE_SYMLINK,
+	ARCHIVE_DEVICE,
+	ARCHIVE_FILE,   /* read from @source */
+	ARCHIVE_MODULE, /* the same, uncompressed on the way */
+	ARCHIVE_DATA,   /* @source itself */
 };
 
 struct archive_entry {
@@ -36,15 +36,15 @@ struct archive {
 	size_t count, capacity;
 };
 
-#define TREE_INIT ((struct archive){NULL, 0, 0})
+#define ARCHIVE_INIT ((struct archive){NULL, 0, 0})
 
 /* @path may start with a slash. @source is copied; NULL for folders and devices. */
-int archive_add(struct archive *tree, const char *path, enum archive_kind kind, mode_t mode,
+int archive_add(struct archive *archive, const char *path, enum archive_kind kind, mode_t mode,
 	const char *source, dev_t device, struct caisson_error *err);
 /* Sorted, whole and without doubles; -EEXIST when two things want one path. */
-int archive_complete(struct archive *tree, struct caisson_error *err);
+int archive_complete(struct archive *archive, struct caisson_error *err);
 /* The whole archive, with its trailer. */
-int archive_write(const struct archive *tree, struct sink sink, struct caisson_error *err);
-void archive_done(struct archive *tree);
+int archive_write(const struct archive *archive, struct sink sink, struct caisson_error *err);
+void archive_done(struct archive *archive);
 
-#define _cleanup_tree_ _cleanup_(archive_done)
+#define _cleanup_archive_ _cleanup_(archive_done)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "boot/tree.h"
+#include "boot/archive.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -54,7 +54,7 @@ static void entry_done(struct archive_entry *entry)
 	free(entry->source);
 }
 
-int archive_add(struct archive *tree, const char *path, enum archive_kind kind, mode_t mode,
+int archive_add(struct archive *archive, const char *path, enum archive_kind kind, mode_t mode,
 	const char *source, dev_t device, struct caisson_error *err)
 {
 	_cleanup_(entry_done) struct archive_entry entry = {
@@ -63,38 +63,36 @@ int archive_add(struct archive *tree, const char *path, enum archive_kind kind, 
 
 	if (r < 0)
 		return r;
-	if (tree->count >= ENTRIES_MOST)
+	if (archive->count >= ENTRIES_MOST)
 		return caisson_refuse(
 			err, EFBIG, "a boot archive holds up to %d files", ENTRIES_MOST);
-	if (tree->count == tree->capacity) {
-		size_t capacity = MAX(tree->capacity * 2, (size_t)64);
-		void *entries = reallocarray(tree->entries, capacity, sizeof(*tree->entries));
+	if (archive->count == archive->capacity) {
+		size_t capacity = MAX(archive->capacity * 2, (size_t)64);
+		void *entries = reallocarray(archive->entries, capacity, sizeof(*archive->entries));
 
 		if (entries == NULL)
 			return out_of_memory(err);
-		tree->entries = entries;
-		tree->capacity = capacity;
+		archive->entries = entries;
+		archive->capacity = capacity;
 	}
 	if (source != NULL && (entry.source = strdup(source)) == NULL)
 		return out_of_memory(err);
-	tree->entries[tree->count++] = entry;
+	archive->entries[archive->count++] = entry;
 	entry.path = entry.source = NULL;
 	return 0;
 }
 
-void archive_done(struct archive *tree)
+void archive_done(struct archive *archive)
 {
-	for (size_t i = 0; i < tree->count; i++)
-		entry_done(&tree->entries[i]);
-	free(tree->entries);
-	*tree = TREE_INIT;
+	for (size_t i = 0; i < archive->count; i++)
+		entry_done(&archive->entries[i]);
+	free(archive->entries);
+	*archive = ARCHIVE_INIT;
 }
 
-static int compare_paths(const void *a, const void *b)
+static int compare_path(const void *path, const void *entry)
 {
-	const struct archive_entry *x = a, *y = b;
-
-	return strcmp(x->path, y->path);
+	return strcmp(path, ((const struct archive_entry *)entry)->path);
 }
 
 /* Of two folders of one path, the one with the stricter mode comes first and is kept. */
@@ -108,20 +106,18 @@ static int compare_entries(const void *a, const void *b)
 	return r != 0 ? r : (x->mode > y->mode) - (x->mode < y->mode);
 }
 
-static void sort(struct archive *tree)
+static void sort(struct archive *archive)
 {
-	if (tree->count > 1)
-		qsort(tree->entries, tree->count, sizeof(*tree->entries), compare_entries);
+	if (archive->count > 1)
+		qsort(archive->entries, archive->count, sizeof(*archive->entries), compare_entries);
 }
 
 /* Among the sorted entries. */
-static const struct archive_entry *find(const struct archive *tree, const char *path)
+static const struct archive_entry *find(const struct archive *archive, const char *path)
 {
-	struct archive_entry key = {.path = (char *)(uintptr_t)path};
-
-	if (tree->count == 0)
+	if (archive->count == 0)
 		return NULL;
-	return bsearch(&key, tree->entries, tree->count, sizeof(key), compare_paths);
+	return bsearch(path, archive->entries, archive->count, sizeof(*archive->entries), compare_path);
 }
 
 /* Joins a link's target to the folder that the link stands in, lexically: "usr/lib64" + "../lib".
@@ -155,7 +151,7 @@ static int follow(const char *link, const char *target, const char *rest, char *
 }
 
 /* Replaces the folders of @entry's path that are links in the archive by where they lead. */
-static int resolve(const struct archive *tree, char **path, struct caisson_error *err)
+static int resolve(const struct archive *archive, char **path, struct caisson_error *err)
 {
 	int links = 0;
 
@@ -165,9 +161,9 @@ static int resolve(const struct archive *tree, char **path, struct caisson_error
 		int r;
 
 		*slash = '\0';
-		above = find(tree, *path);
+		above = find(archive, *path);
 		*slash = '/';
-		if (above == NULL || above->kind != TREE_SYMLINK)
+		if (above == NULL || above->kind != ARCHIVE_SYMLINK)
 			continue;
 		if (++links > LINKS_MOST)
 			return caisson_refuse(err, ELOOP, "too many links on the way to %s", *path);
@@ -183,53 +179,53 @@ static int resolve(const struct archive *tree, char **path, struct caisson_error
 }
 
 /* The new paths stand apart until all are known: find() wants them sorted by the old ones. */
-static int resolve_all(struct archive *tree, struct caisson_error *err)
+static int resolve_all(struct archive *archive, struct caisson_error *err)
 {
 	_cleanup_strv_ struct strv paths = STRV_INIT;
 
-	for (size_t i = 0; i < tree->count; i++)
-		strv_add(&paths, tree->entries[i].path);
+	for (size_t i = 0; i < archive->count; i++)
+		strv_add(&paths, archive->entries[i].path);
 	if (!strv_ok(&paths))
 		return out_of_memory(err);
-	for (size_t i = 0; i < tree->count; i++) {
-		int r = resolve(tree, &paths.items[i], err);
+	for (size_t i = 0; i < archive->count; i++) {
+		int r = resolve(archive, &paths.items[i], err);
 
 		if (r < 0)
 			return r;
 	}
-	for (size_t i = 0; i < tree->count; i++) {
-		char *old = tree->entries[i].path;
+	for (size_t i = 0; i < archive->count; i++) {
+		char *old = archive->entries[i].path;
 
-		tree->entries[i].path = paths.items[i];
+		archive->entries[i].path = paths.items[i];
 		paths.items[i] = old;
 	}
-	sort(tree);
+	sort(archive);
 	return 0;
 }
 
-static int add_parents(struct archive *tree, struct caisson_error *err)
+static int add_parents(struct archive *archive, struct caisson_error *err)
 {
-	size_t count = tree->count;
+	size_t count = archive->count;
 
 	for (size_t i = 0; i < count; i++) {
-		for (size_t at = 0; tree->entries[i].path[at] != '\0'; at++) {
+		for (size_t at = 0; archive->entries[i].path[at] != '\0'; at++) {
 			_cleanup_free_ char *above = NULL;
 			int r;
 
 			/* The neighbour before it in order often has the same folders. */
-			if (tree->entries[i].path[at] != '/' ||
-				(i > 0 && strncmp(tree->entries[i].path, tree->entries[i - 1].path,
+			if (archive->entries[i].path[at] != '/' ||
+				(i > 0 && strncmp(archive->entries[i].path, archive->entries[i - 1].path,
 						  at + 1) == 0))
 				continue;
-			above = strndup(tree->entries[i].path, at);
+			above = strndup(archive->entries[i].path, at);
 			if (above == NULL)
 				return out_of_memory(err);
-			r = archive_add(tree, above, TREE_DIRECTORY, 0755, NULL, 0, err);
+			r = archive_add(archive, above, ARCHIVE_DIRECTORY, 0755, NULL, 0, err);
 			if (r < 0)
 				return r;
 		}
 	}
-	sort(tree);
+	sort(archive);
 	return 0;
 }
 
@@ -238,26 +234,26 @@ static bool same(const struct archive_entry *a, const struct archive_entry *b)
 	if (a->kind != b->kind || a->device != b->device)
 		return false;
 	/* A folder that was asked for, and the same above something. */
-	if (a->kind == TREE_DIRECTORY)
+	if (a->kind == ARCHIVE_DIRECTORY)
 		return true;
 	if (a->mode != b->mode || (a->source == NULL) != (b->source == NULL))
 		return false;
 	return a->source == NULL || strcmp(a->source, b->source) == 0;
 }
 
-static int merge_doubles(struct archive *tree, struct caisson_error *err)
+static int merge_doubles(struct archive *archive, struct caisson_error *err)
 {
 	size_t kept = 0;
 
-	for (size_t i = 0; i < tree->count; i++) {
-		struct archive_entry *entry = &tree->entries[i];
-		struct archive_entry *last = kept > 0 ? &tree->entries[kept - 1] : NULL;
+	for (size_t i = 0; i < archive->count; i++) {
+		struct archive_entry *entry = &archive->entries[i];
+		struct archive_entry *last = kept > 0 ? &archive->entries[kept - 1] : NULL;
 
 		if (last == NULL || strcmp(last->path, entry->path) != 0) {
 			struct archive_entry moved = *entry;
 
 			*entry = (struct archive_entry){0};
-			tree->entries[kept++] = moved;
+			archive->entries[kept++] = moved;
 			continue;
 		}
 		if (!same(last, entry))
@@ -268,20 +264,20 @@ static int merge_doubles(struct archive *tree, struct caisson_error *err)
 		entry_done(entry);
 		*entry = (struct archive_entry){0};
 	}
-	tree->count = kept;
+	archive->count = kept;
 	return 0;
 }
 
-int archive_complete(struct archive *tree, struct caisson_error *err)
+int archive_complete(struct archive *archive, struct caisson_error *err)
 {
 	int r;
 
-	sort(tree);
-	r = resolve_all(tree, err);
+	sort(archive);
+	r = resolve_all(archive, err);
 	if (r == 0)
-		r = add_parents(tree, err);
+		r = add_parents(archive, err);
 	if (r == 0)
-		r = merge_doubles(tree, err);
+		r = merge_doubles(archive, err);
 	return r;
 }
 
@@ -315,30 +311,30 @@ static int write_entry(
 	struct cpio_writer *writer, const struct archive_entry *entry, struct caisson_error *err)
 {
 	switch (entry->kind) {
-	case TREE_DIRECTORY:
+	case ARCHIVE_DIRECTORY:
 		return cpio_add_directory(writer, entry->path, entry->mode, err);
-	case TREE_SYMLINK:
+	case ARCHIVE_SYMLINK:
 		return cpio_add_symlink(writer, entry->path, entry->source, err);
-	case TREE_DEVICE:
+	case ARCHIVE_DEVICE:
 		return cpio_add_device(writer, entry->path, entry->mode, entry->device, err);
-	case TREE_FILE:
+	case ARCHIVE_FILE:
 		return write_file(writer, entry, err);
-	case TREE_MODULE:
+	case ARCHIVE_MODULE:
 		return write_module(writer, entry, err);
-	case TREE_DATA:
+	case ARCHIVE_DATA:
 		return cpio_add_data(writer, entry->path, entry->mode, entry->source,
 			strlen(entry->source), err);
 	}
 	return caisson_refuse(err, EINVAL, "/%s is of no known kind", entry->path);
 }
 
-int archive_write(const struct archive *tree, struct sink sink, struct caisson_error *err)
+int archive_write(const struct archive *archive, struct sink sink, struct caisson_error *err)
 {
 	struct cpio_writer writer;
 
 	cpio_writer_init(&writer, sink);
-	for (size_t i = 0; i < tree->count; i++) {
-		int r = write_entry(&writer, &tree->entries[i], err);
+	for (size_t i = 0; i < archive->count; i++) {
+		int r = write_entry(&writer, &archive->entries[i], err);
 
 		if (r < 0)
 			return r;
