@@ -79,6 +79,14 @@ CAISSON_EXPORT int caisson_wrap(struct caisson_error *err, const char *format, .
 CAISSON_EXPORT int caisson_hint(struct caisson_error *err, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+#ifdef __clang_analyzer__
+/* The static analyzer cannot see that these never return 0. */
+#define caisson_fail(...)   ((caisson_fail)(__VA_ARGS__), -5)
+#define caisson_refuse(...) ((caisson_refuse)(__VA_ARGS__), -5)
+#define caisson_wrap(...)   ((caisson_wrap)(__VA_ARGS__), -5)
+#define caisson_hint(...)   ((caisson_hint)(__VA_ARGS__), -5)
+#endif
+
 #ifdef __cplusplus
 }
 #endif

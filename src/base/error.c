@@ -7,6 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef __clang_analyzer__
+#undef caisson_fail
+#undef caisson_refuse
+#undef caisson_wrap
+#undef caisson_hint
+#endif
+
 static int code_of(int code)
 {
 	if (code == 0)

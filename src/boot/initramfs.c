@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -24,6 +25,14 @@ static int write_compressed(
 	return r;
 }
 
+/* A pipe has no start to go back to. */
+static bool is_file(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 int initramfs_write(const struct archive *archive, const struct initramfs_recipe *recipe, int fd,
 	const struct caisson_log *log, struct caisson_error *err)
 {
@@ -32,7 +41,7 @@ int initramfs_write(const struct archive *archive, const struct initramfs_recipe
 	uint64_t started = now_usec();
 	int r;
 
-	if (ftruncate(fd, 0) < 0 || lseek(fd, 0, SEEK_SET) < 0)
+	if (is_file(fd) && (ftruncate(fd, 0) < 0 || lseek(fd, 0, SEEK_SET) < 0))
 		return caisson_fail(err, errno, "write the boot archive");
 	r = recipe_compression(recipe, &compression, err);
 	if (r < 0)

@@ -78,7 +78,7 @@ static void examine_program(
 static void examine_programs(struct examination *examination)
 {
 	examine_program(examination, QEMU_PROGRAM, "qemu-system-x86", "machines cannot start");
-	examine_program(examination, "sqfstar", "squashfs-tools", "images cannot be flattened");
+	examine_program(examination, "mksquashfs", "squashfs-tools", "images cannot be flattened");
 	examine_program(examination, "mke2fs", "e2fsprogs", "volumes cannot be created");
 	examine_program(examination, "e2fsck", "e2fsprogs",
 		"the boot archive of machines with volumes cannot be made");

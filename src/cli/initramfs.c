@@ -45,6 +45,15 @@ static const struct cli_option build_options[] = {
 	[BUILD_OPTIONS] = {.name = NULL},
 };
 
+/* A device or a pipe is written to as it is. */
+static int build_special(struct cli_context *context, const char *path,
+	const struct caisson_initramfs_options *options, struct caisson_error *err)
+{
+	_cleanup_close_ int fd = open_file(path, O_WRONLY, 0, err);
+
+	return fd < 0 ? fd : caisson_initramfs_build(context->caisson, options, fd, err);
+}
+
 /* Written beside its name and renamed, so that a failure leaves what was there before. */
 static int build_file(struct cli_context *context, const char *path,
 	const struct caisson_initramfs_options *options, struct caisson_error *err)
@@ -97,6 +106,7 @@ static int build(struct cli_context *context, struct caisson_error *err)
 	};
 	_cleanup_free_ char *programs = NULL;
 	unsigned int platform = 0, compression = 0, level = 0;
+	struct stat st;
 	int r;
 
 	r = cli_choice(&command_initramfs_build, context, PLATFORM, &platform, err);
@@ -114,6 +124,8 @@ static int build(struct cli_context *context, struct caisson_error *err)
 	options.level = (int)level;
 	if (strcmp(path, "-") == 0)
 		return build_output(context, &options, err);
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return build_special(context, path, &options, err);
 	r = build_file(context, path, &options, err);
 	if (r == 0)
 		printf("%s\n", path);

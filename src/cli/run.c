@@ -236,7 +236,7 @@ const struct cli_command command_run = {
 	.name = "run",
 	.summary = "run a command in a machine of its own, from a container image",
 	.operands = "IMAGE [--] [COMMAND [ARGUMENT...]]",
-	.complete = "@directory",
+	.complete = "@file",
 	.details =
 		"IMAGE is an OCI image layout (oci:DIR[:TAG]), an OCI archive (oci-archive:FILE[:TAG]),\n"
 		"or a path that is one of these. Options may also stand between IMAGE and COMMAND.\n"

@@ -54,6 +54,19 @@ static void reap(struct relay *relay)
 	}
 }
 
+/* The next write to it fails as it would on any pipe without a reader (SIGPIPE, EPIPE); a terminal
+ * hangs up. */
+static void close_output(struct relay *relay, uint8_t type)
+{
+	struct workload *workload = relay->workload;
+	int *fd = type == MESSAGE_STDOUT ? &workload->output : &workload->error;
+
+	closep(fd);
+	*fd = -1;
+	if (workload->terminal)
+		close_input(relay);
+}
+
 static int handle_frame(struct relay *relay, const struct frame *frame, struct caisson_error *err)
 {
 	uint16_t size[2];
@@ -81,6 +94,10 @@ static int handle_frame(struct relay *relay, const struct frame *frame, struct c
 			memcpy(size, frame->payload, sizeof(size));
 			workload_window(relay->workload, le16toh(size[0]), le16toh(size[1]));
 		}
+		return 0;
+	case MESSAGE_CLOSED:
+		if (frame->size == 1)
+			close_output(relay, frame->payload[0]);
 		return 0;
 	default:
 		return 0; /* of a newer host */

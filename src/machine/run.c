@@ -114,6 +114,10 @@ static int check_options(const struct caisson_machine_options *options, struct c
 	if (options->volume_count > GUEST_VOLUMES_MOST)
 		return caisson_refuse(
 			err, EINVAL, "a machine has at most %d volumes", GUEST_VOLUMES_MOST);
+	if (options->no_network && options->publish_count > 0)
+		return caisson_refuse(err, EINVAL,
+			"a machine without a network cannot publish the port %s",
+			options->publish[0]);
 	for (size_t i = 0; i < options->volume_count; i++) {
 		const struct caisson_machine_volume *volume = &options->volumes[i];
 		int r = name_check("volume", volume->name, err);
@@ -222,6 +226,22 @@ static int make_base(struct start *start, struct caisson_error *err)
 	return initramfs_base(start->state, &recipe, start->log, &start->initramfs_path, err);
 }
 
+/* A variable that is given again replaces the one before: getenv() takes the first that it finds. */
+static void set_variable(struct strv *environment, const char *assignment)
+{
+	size_t length = strcspn(assignment, "=") + 1;
+
+	for (size_t i = 0; i < environment->count; i++) {
+		if (strncmp(environment->items[i], assignment, length) == 0) {
+			free(environment->items[i]);
+			environment->items[i] = strdup(assignment);
+			environment->failed |= environment->items[i] == NULL;
+			return;
+		}
+	}
+	strv_add(environment, assignment);
+}
+
 static int set_workload(struct start *start, struct caisson_error *err)
 {
 	const struct caisson_machine_options *options = start->options;
@@ -242,9 +262,9 @@ static int set_workload(struct start *start, struct caisson_error *err)
 		i++)
 		strv_add(&config->argv, image->command.items[i]);
 	for (size_t i = 0; i < image->environment.count; i++)
-		strv_add(&config->environment, image->environment.items[i]);
+		set_variable(&config->environment, image->environment.items[i]);
 	for (size_t i = 0; i < options->environment_count; i++)
-		strv_add(&config->environment, options->environment[i]);
+		set_variable(&config->environment, options->environment[i]);
 	config->directory =
 		strdup(options->directory != NULL ? options->directory : image->working_directory);
 	config->user = strdup(options->user != NULL ? options->user : image->user);

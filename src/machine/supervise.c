@@ -207,7 +207,7 @@ static bool drain(int fd, struct strbuf *buffer)
 	return true;
 }
 
-static int read_channel(struct run *run)
+static void read_channel(struct run *run)
 {
 	struct caisson_error err = {0};
 	struct frame frame;
@@ -216,7 +216,7 @@ static int read_channel(struct run *run)
 	if (!fill(run->with->channel, &run->in)) {
 		closep(&run->with->channel);
 		run->with->channel = -1;
-		return 0;
+		return;
 	}
 	while ((r = frame_peek(&run->in, &frame, &err)) == 1) {
 		handle_frame(run, &frame);
@@ -226,10 +226,9 @@ static int read_channel(struct run *run)
 		run->failure = err;
 		kill_machine(run);
 	}
-	return r;
 }
 
-static int answer_keys(struct run *run, const struct frame *frame)
+static void answer_keys(struct run *run, const struct frame *frame)
 {
 	_cleanup_strbuf_ struct strbuf reply = STRBUF_INIT;
 	struct caisson_error err = {0};
@@ -242,10 +241,9 @@ static int answer_keys(struct run *run, const struct frame *frame)
 	}
 	if (reply.size > 0)
 		(void)frame_put(&run->key_out, KEY_FRAME_REPLY, reply.data, reply.size);
-	return 0;
 }
 
-static int read_key_channel(struct run *run)
+static void read_key_channel(struct run *run)
 {
 	struct caisson_error err = {0};
 	struct frame frame;
@@ -254,15 +252,14 @@ static int read_key_channel(struct run *run)
 	if (fill(run->with->key_channel, &run->key_in)) {
 		while ((r = frame_peek(&run->key_in, &frame, &err)) == 1) {
 			if (frame.type == KEY_FRAME_HELLO)
-				r = answer_keys(run, &frame);
+				answer_keys(run, &frame);
 			frame_drop(&run->key_in, &frame);
 		}
 		if (r == 0)
-			return 0;
+			return;
 	}
 	closep(&run->with->key_channel);
 	run->with->key_channel = -1;
-	return 0;
 }
 
 static void read_input(struct run *run)
@@ -281,10 +278,10 @@ static void read_input(struct run *run)
 	send_guest(run, MESSAGE_STDIN, chunk, (size_t)n);
 }
 
-/* A reader that went away ends the workload as it would end a local program. */
+/* A reader that went away is for the workload what it would be for a local program. */
 static void write_output(struct run *run, struct output *output)
 {
-	uint8_t number = SIGPIPE;
+	uint8_t type = output == &run->output ? MESSAGE_STDOUT : MESSAGE_STDERR;
 	ssize_t n =
 		write(output->fd, output->pending.data, MIN(output->pending.size, output->chunk));
 
@@ -295,7 +292,7 @@ static void write_output(struct run *run, struct output *output)
 	if (errno == EAGAIN || errno == EINTR)
 		return;
 	drop_output(output);
-	send_guest(run, MESSAGE_SIGNAL, &number, sizeof(number));
+	send_guest(run, MESSAGE_CLOSED, &type, sizeof(type));
 }
 
 static void accept_guest(struct run *run, int *listener, int *channel)
@@ -363,12 +360,12 @@ static void dispatch_guest(struct run *run, const struct pollfd polled[static PO
 	if (polled[KEY_LISTENER].revents != 0)
 		accept_guest(run, &with->key_listener, &with->key_channel);
 	if (polled[KEY_CHANNEL].revents & (POLLIN | POLLHUP | POLLERR))
-		(void)read_key_channel(run);
+		read_key_channel(run);
 	if (with->key_channel >= 0 && polled[KEY_CHANNEL].revents & POLLOUT &&
 		!drain(with->key_channel, &run->key_out))
 		strbuf_clear(&run->key_out);
 	if (polled[CHANNEL].revents & (POLLIN | POLLHUP | POLLERR))
-		(void)read_channel(run);
+		read_channel(run);
 	if (with->channel >= 0 && polled[CHANNEL].revents & POLLOUT &&
 		!drain(with->channel, &run->out))
 		strbuf_clear(&run->out);

@@ -23,8 +23,7 @@ server_pid=$!
 read -r -u "$server" server_port
 
 port=$(free_port)
-second=$(free_port)
-vm_start -i --name net -p "$port:8080" --publish "127.0.0.1:$second:9090/udp" "$busybox" sh -c '
+vm_start -i --name net -p "$port:8080" "$busybox" sh -c '
 	mkdir /www && echo "from the guest" >/www/page && dd if=/dev/urandom of=/www/large bs=64k count=32 \
 		2>/dev/null
 	sha256sum </www/large | cut -c 1-64
@@ -35,7 +34,7 @@ vm_start -i --name net -p "$port:8080" --publish "127.0.0.1:$second:9090/udp" "$
 	wget -q -O - http://10.0.2.2:'"$server_port"'/large | sha256sum | cut -c 1-64
 	cat /etc/resolv.conf
 	echo ready
-	nc -u -l -p 9090 | head -n 1'
+	cat'
 IFS= read -r -t 90 -u "$vm_out" line
 check 'a machine with published ports runs' test -n "$line"
 sum=$line
@@ -57,12 +56,6 @@ check_not 'on the loopback alone' curl -s --max-time 5 -o /dev/null \
 	"http://$(hostname -I 2>/dev/null | cut -d ' ' -f 1 | grep . || echo 192.0.2.1):$port/page"
 try vm_sh --rm -p "$port:80" true
 ended 'a port that is taken' 125 "QEMU ended: .*$port"
-python3 -c '
-import socket, sys
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-for _ in range(5):
-    s.sendto(b"datagram\n", ("127.0.0.1", int(sys.argv[1])))' "$second"
-check 'UDP, too' wait_line "$vm_out" '^datagram$'
 vm_wait
 same 'it ends' 0 "$status"
 check_not 'and so does the port' curl -s --max-time 5 -o /dev/null "http://127.0.0.1:$port/page"

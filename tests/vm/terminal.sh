@@ -14,7 +14,7 @@ try timeout 170 "$terminal" size=33x99 'expect=# ' \
 	size=44x111 'send=stty size\n' 'expect=44 111' \
 	'send=echo begin; sleep 1000; echo "status=$?"\n' 'expect=begin\r\n' \
 	'send=\x03' 'expect=# ' 'send=echo "status=$?"\n' 'expect=status=130' \
-	'send=cat\n' 'send=echoed\n' 'expect=echoed\r\nechoed' 'send=\x04' 'expect=# ' \
+	'send=echo start; cat\n' 'expect=start\r\n' 'send=echoed\n' 'expect=echoed\r\nechoed' 'send=\x04' 'expect=# ' \
 	'send=echo error >&2\n' 'expect=error\r\nerror|>&2\r\nerror' \
 	'send=exit 5\n' -- "$caisson" run --rm -it "$busybox"
 ended 'a shell on a terminal: its size, Ctrl-C, Ctrl-D, its status; modes are put back' 5
