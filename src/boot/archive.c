@@ -117,7 +117,8 @@ static const struct archive_entry *find(const struct archive *archive, const cha
 {
 	if (archive->count == 0)
 		return NULL;
-	return bsearch(path, archive->entries, archive->count, sizeof(*archive->entries), compare_path);
+	return bsearch(
+		path, archive->entries, archive->count, sizeof(*archive->entries), compare_path);
 }
 
 /* Joins a link's target to the folder that the link stands in, lexically: "usr/lib64" + "../lib".
@@ -214,8 +215,8 @@ static int add_parents(struct archive *archive, struct caisson_error *err)
 
 			/* The neighbour before it in order often has the same folders. */
 			if (archive->entries[i].path[at] != '/' ||
-				(i > 0 && strncmp(archive->entries[i].path, archive->entries[i - 1].path,
-						  at + 1) == 0))
+				(i > 0 && strncmp(archive->entries[i].path,
+						  archive->entries[i - 1].path, at + 1) == 0))
 				continue;
 			above = strndup(archive->entries[i].path, at);
 			if (above == NULL)

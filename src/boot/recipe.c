@@ -46,8 +46,8 @@ int recipe_program_source(
 	return 0;
 }
 
-static int add_entry(struct archive *archive, struct strv *inputs, const struct closure_entry *entry,
-	const char *path, struct caisson_error *err)
+static int add_entry(struct archive *archive, struct strv *inputs,
+	const struct closure_entry *entry, const char *path, struct caisson_error *err)
 {
 	if (entry->kind == CLOSURE_SYMLINK) {
 		/* With root "/", the link stands where it does in the archive. */
@@ -55,7 +55,8 @@ static int add_entry(struct archive *archive, struct strv *inputs, const struct 
 		return archive_add(archive, path, ARCHIVE_SYMLINK, 0777, entry->target, 0, err);
 	}
 	strv_add(inputs, entry->source);
-	return archive_add(archive, path, ARCHIVE_FILE, plain_mode(entry->mode), entry->source, 0, err);
+	return archive_add(
+		archive, path, ARCHIVE_FILE, plain_mode(entry->mode), entry->source, 0, err);
 }
 
 /* The program itself moves to @program->path; what it needs stays where it stands. */
@@ -82,8 +83,8 @@ static int add_program(const struct initramfs_program *program, struct archive *
 		bool itself = program->path != NULL && entries[i].kind == CLOSURE_FILE &&
 			      strcmp(entries[i].path, source) == 0;
 
-		r = add_entry(
-			archive, inputs, &entries[i], itself ? program->path : entries[i].path, err);
+		r = add_entry(archive, inputs, &entries[i],
+			itself ? program->path : entries[i].path, err);
 	}
 	return r;
 }
@@ -161,8 +162,8 @@ static int sort_inputs(struct strv *inputs, struct caisson_error *err)
 	return 0;
 }
 
-int recipe_collect(const struct initramfs_recipe *recipe, struct archive *archive, struct strv *inputs,
-	struct caisson_error *err)
+int recipe_collect(const struct initramfs_recipe *recipe, struct archive *archive,
+	struct strv *inputs, struct caisson_error *err)
 {
 	int r = add_skeleton(archive, err);
 

@@ -3,13 +3,13 @@
 #pragma once
 
 #include "base/strbuf.h"
-#include "boot/initramfs.h"
 #include "boot/archive.h"
+#include "boot/initramfs.h"
 
 /* Fills @archive (complete) and appends to @inputs (sorted, each once) the path of every file whose
    change would change the archive; some of them may be missing. */
-int recipe_collect(const struct initramfs_recipe *recipe, struct archive *archive, struct strv *inputs,
-	struct caisson_error *err);
+int recipe_collect(const struct initramfs_recipe *recipe, struct archive *archive,
+	struct strv *inputs, struct caisson_error *err);
 /* What is used of @recipe's compression: a kernel whose .config has no CONFIG_RD_ZSTD gets none. */
 int recipe_compression(const struct initramfs_recipe *recipe, enum compression *ret_compression,
 	struct caisson_error *err);

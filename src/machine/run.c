@@ -101,9 +101,58 @@ static void start_done(struct start *start)
 
 #define _cleanup_start_ _cleanup_(start_done)
 
+static bool is_root(const char *path)
+{
+	return path[strspn(path, "/")] == '\0';
+}
+
+/* "." and ".." would lead elsewhere than it looks. */
+static bool is_plain(const char *path)
+{
+	while (*path != '\0') {
+		size_t length = strcspn(path, "/");
+
+		if (length > 0 && length <= 2 && strspn(path, ".") >= length)
+			return false;
+		path += length + (path[length] == '/');
+	}
+	return true;
+}
+
+static int check_volume(
+	const struct caisson_machine_options *options, size_t i, struct caisson_error *err)
+{
+	const struct caisson_machine_volume *volume = &options->volumes[i];
+	int r = name_check("volume", volume->name, err);
+
+	if (r < 0)
+		return r;
+	if (volume->path[0] != '/' || !is_plain(volume->path))
+		return caisson_refuse(err, EINVAL,
+			"the volume %s needs an absolute path in the machine, not '%s'",
+			volume->name, volume->path);
+	if (is_root(volume->path) && volume->read_only)
+		return caisson_refuse(err, EINVAL,
+			"the machine's root needs a writable volume: not %s read-only",
+			volume->name);
+	for (size_t j = 0; j < i; j++) {
+		const struct caisson_machine_volume *other = &options->volumes[j];
+
+		if (strcmp(other->name, volume->name) == 0)
+			return caisson_refuse(
+				err, EINVAL, "the volume %s is named twice", volume->name);
+		if (strcmp(other->path, volume->path) == 0 ||
+			(is_root(other->path) && is_root(volume->path)))
+			return caisson_refuse(err, EINVAL,
+				"the volumes %s and %s cannot both be at %s", other->name,
+				volume->name, volume->path);
+	}
+	return 0;
+}
+
 static int check_options(const struct caisson_machine_options *options, struct caisson_error *err)
 {
-	bool root_taken = false;
+	int r = 0;
 
 	if (options->memory != 0 && options->memory < MEMORY_LEAST)
 		return caisson_refuse(err, EINVAL, "a machine needs at least %llu MiB of memory",
@@ -118,28 +167,9 @@ static int check_options(const struct caisson_machine_options *options, struct c
 		return caisson_refuse(err, EINVAL,
 			"a machine without a network cannot publish the port %s",
 			options->publish[0]);
-	for (size_t i = 0; i < options->volume_count; i++) {
-		const struct caisson_machine_volume *volume = &options->volumes[i];
-		int r = name_check("volume", volume->name, err);
-
-		if (r < 0)
-			return r;
-		if (volume->path[0] != '/')
-			return caisson_refuse(err, EINVAL,
-				"the volume %s needs an absolute path in the machine, not '%s'",
-				volume->name, volume->path);
-		if (strcmp(volume->path, "/") == 0 && (root_taken || volume->read_only))
-			return caisson_refuse(err, EINVAL,
-				"one writable volume can carry the machine's root, not %s%s",
-				volume->name, root_taken ? " too" : " read-only");
-		root_taken |= strcmp(volume->path, "/") == 0;
-		for (size_t j = 0; j < i; j++) {
-			if (strcmp(options->volumes[j].name, volume->name) == 0)
-				return caisson_refuse(
-					err, EINVAL, "the volume %s is named twice", volume->name);
-		}
-	}
-	return 0;
+	for (size_t i = 0; i < options->volume_count && r == 0; i++)
+		r = check_volume(options, i, err);
+	return r;
 }
 
 /* The kernel, the platform and the channel settle what goes into the boot archive. */
@@ -226,7 +256,8 @@ static int make_base(struct start *start, struct caisson_error *err)
 	return initramfs_base(start->state, &recipe, start->log, &start->initramfs_path, err);
 }
 
-/* A variable that is given again replaces the one before: getenv() takes the first that it finds. */
+/* A variable that is given again replaces the one before: getenv() takes the first that it finds.
+ */
 static void set_variable(struct strv *environment, const char *assignment)
 {
 	size_t length = strcspn(assignment, "=") + 1;
@@ -321,7 +352,7 @@ static int lock_volumes(struct start *start, struct caisson_error *err)
 			return r;
 		config->volume_count++;
 		volume->name = strdup(from->name);
-		volume->mount = strdup(from->path);
+		volume->mount = strdup(is_root(from->path) ? "/" : from->path);
 		volume->serial = format_string("caisson-volume-%zu", i);
 		volume->read_only = from->read_only;
 		if (volume->name == NULL || volume->mount == NULL || volume->serial == NULL)

@@ -85,7 +85,11 @@ expect 'run: a volume with a relative path' 125 'absolute path' run -v data:ther
 expect 'run: a volume with a third word' 125 "neither 'ro' nor 'rw'" run -v data:/data:rx image
 expect 'run: a volume twice' 125 'named twice' run -v data:/a -v data:/b image
 expect 'run: a read-only root' 125 'writable volume' run -v data:/:ro image
-expect 'run: two roots' 125 'root' run -v a:/ -v b:/ image
+expect 'run: two roots' 125 'cannot both be at' run -v a:/ -v b:// image
+expect 'run: two volumes in one place' 125 'cannot both be at /data' run -v a:/data -v b:/data image
+for path in '' data ./data /. /.. /data/../x /data/./x /data/..; do
+	expect "run: a volume at '$path'" 125 'absolute path' run -v "data:$path" image
+done
 expect 'run: an image that is not there' 125 "there is no image at 'image'" run image
 expect 'run: -t needs a terminal' 125 'not a terminal' run -it image
 many=()

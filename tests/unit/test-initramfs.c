@@ -11,11 +11,11 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "boot/archive.h"
 #include "boot/compress.h"
 #include "boot/cpio.h"
 #include "boot/initramfs.h"
 #include "boot/modules.h"
-#include "boot/archive.h"
 #include "boot/walk.h"
 #include "pack.h"
 
@@ -344,9 +344,11 @@ static void test_archive(void **state _unused_)
 
 	assert_ok(archive_add(&archive, "/lib", ARCHIVE_SYMLINK, 0777, "usr/lib", 0, &err), &err);
 	assert_ok(archive_add(&archive, "/bin", ARCHIVE_SYMLINK, 0777, "/usr/bin", 0, &err), &err);
-	assert_ok(archive_add(&archive, "/usr/lib/x", ARCHIVE_SYMLINK, 0777, "../../opt/./x", 0, &err),
+	assert_ok(archive_add(
+			  &archive, "/usr/lib/x", ARCHIVE_SYMLINK, 0777, "../../opt/./x", 0, &err),
 		&err);
-	assert_ok(archive_add(&archive, "/lib/modules/a.ko", ARCHIVE_DATA, 0644, "A", 0, &err), &err);
+	assert_ok(
+		archive_add(&archive, "/lib/modules/a.ko", ARCHIVE_DATA, 0644, "A", 0, &err), &err);
 	assert_ok(archive_add(&archive, "//lib/x//b", ARCHIVE_DATA, 0644, "B", 0, &err), &err);
 	assert_ok(archive_add(&archive, "/bin/sh", ARCHIVE_DATA, 0755, "S", 0, &err), &err);
 	assert_ok(archive_add(&archive, "/usr/bin/sh", ARCHIVE_DATA, 0755, "S", 0, &err), &err);
@@ -381,9 +383,10 @@ static void test_archive_refuses(void **state _unused_)
 	{
 		_cleanup_archive_ struct archive archive = ARCHIVE_INIT;
 
+		assert_refused(archive_add(&archive, "/a/../b", ARCHIVE_DATA, 0644, "", 0, &err),
+			&err, EINVAL);
 		assert_refused(
-			archive_add(&archive, "/a/../b", ARCHIVE_DATA, 0644, "", 0, &err), &err, EINVAL);
-		assert_refused(archive_add(&archive, "/", ARCHIVE_DATA, 0644, "", 0, &err), &err, EINVAL);
+			archive_add(&archive, "/", ARCHIVE_DATA, 0644, "", 0, &err), &err, EINVAL);
 		assert_ok(archive_add(&archive, "/x", ARCHIVE_DATA, 0644, "1", 0, &err), &err);
 		assert_ok(archive_add(&archive, "/y", ARCHIVE_DATA, 0644, "1", 0, &err), &err);
 		assert_ok(archive_add(&archive, "/x", ARCHIVE_DATA, 0644, "2", 0, &err), &err);
@@ -393,7 +396,8 @@ static void test_archive_refuses(void **state _unused_)
 		_cleanup_archive_ struct archive archive = ARCHIVE_INIT;
 
 		assert_ok(archive_add(&archive, "/x", ARCHIVE_DATA, 0644, "a file", 0, &err), &err);
-		assert_ok(archive_add(&archive, "/x/y", ARCHIVE_DATA, 0644, "below it", 0, &err), &err);
+		assert_ok(archive_add(&archive, "/x/y", ARCHIVE_DATA, 0644, "below it", 0, &err),
+			&err);
 		assert_refused(archive_complete(&archive, &err), &err, EEXIST);
 	}
 	{

@@ -10,8 +10,6 @@ mkimage=$source/tests/lib/mkimage.sh
 
 # Kinds
 
-try vm --rm "$work/images/glibc" -c 'echo "bash $BASH_VERSION on $(uname -m)"; id -un; ls -d /usr'
-ended 'a bash of glibc without its entrypoint is not found' 127
 try vm --rm "$work/images/glibc" bash -c 'echo "bash ${BASH_VERSINFO[0]}"; id -un; ls -d /usr
 	exec 3<>/dev/null; [[ -t 0 ]] || echo "no terminal"'
 ended 'glibc: bash and its libraries' 0
@@ -52,7 +50,7 @@ echo top >"$work/top/top"
 	--env FROM_IMAGE=yes --env BOTH=image --user app --workdir /work --tag first \
 	--archive "$work/said.tar" --compression zstd
 try vm --rm --env BOTH=user "oci:$work/said:first"
-ended 'oci:FOLDER:TAG; its Entrypoint and Cmd' 1
+ended 'oci:FOLDER:TAG; its Entrypoint and Cmd' 0
 same 'WorkingDir, User, Env, layers with whiteouts' \
 	'/work 1000 1000 yes user upper kept upper top one  two' \
 	"$(tr '\n' ' ' <"$work/out" | sed 's/ $//')"
@@ -64,7 +62,8 @@ try vm --rm --entrypoint '' "$work/said.tar" /bin/echo direct
 ended 'a path alone; an empty entrypoint' 0
 same 'leaves the command' direct "$out"
 expect 'a tag that is not there' 125 'other' run "oci:$work/said:other" true
-(cd "$work" && try vm --rm said /bin/true && exit "$status") >/dev/null
+cd "$work" || exit 2
+try vm --rm said 'echo here'
 ended 'a relative path' 0
 same 'all of these are one image, flattened once' 1 \
 	"$(find "$CAISSON_STATE/images" -mindepth 1 -maxdepth 1 -newer "$work/said.tar" | wc -l)"
@@ -74,7 +73,8 @@ same 'all of these are one image, flattened once' 1 \
 cp -r "$work/said" "$work/broken"
 blob=$(find "$work/broken/blobs/sha256" -type f -size +100k | head -n 1)
 dd if=/dev/zero of="$blob" bs=1 seek=5000 count=8 conv=notrunc status=none
-try vm "$work/broken" true
+fresh=(--state "$work/fresh" --config "$work/fresh-config")
+try vm "${fresh[@]}" "$work/broken" true
 ended 'a layer whose digest does not match' 125 'digest|sha256'
 head -c 100000 "$work/said.tar" >"$work/cut.tar"
 try vm "oci-archive:$work/cut.tar" true
@@ -107,6 +107,6 @@ check_not 'none did' test -e "$work/escaped" -o -e /tmp/escaped
 "$mkimage" "$work/empty" "$work/top"
 try vm "$work/empty"
 ended 'an image without a command' 125 'no command'
-same 'nothing half-made is left of them' '' "$(find "$CAISSON_STATE" -name '.new-*')"
+same 'nothing half-made is left of them' '' "$(find "$CAISSON_STATE" "$work/fresh" -name '.new-*')"
 
 tap_end

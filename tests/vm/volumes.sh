@@ -14,7 +14,7 @@ data=$CAISSON_STATE/volumes/data/container
 
 try vm_sh --rm --volume data:/data -v more:/deep/inside '
 	i=0; while [ $i -lt 2000 ]; do echo "the quick brown marker $i"; i=$((i + 1)); done >/data/note
-	sha256sum </data/note
+	sha256sum </data/note | cut -c 1-64
 	echo other >/deep/inside/note
 	stat -c "%u:%g %a" /data
 	grep " /data " /proc/self/mounts'
@@ -22,7 +22,7 @@ ended 'two volumes' 0
 sum=$(sed -n 1p <<<"$out")
 like 'the volume is root'"'"'s' '^0:0 755$' "$out"
 like 'an ext4 on dm-crypt' '^/dev/mapper/caisson-data /data ext4 rw' "$out"
-try vm_sh --rm --volume data:/elsewhere 'sha256sum </elsewhere/note'
+try vm_sh --rm --volume data:/elsewhere 'sha256sum </elsewhere/note | cut -c 1-64'
 ended 'another machine, another path' 0
 same 'reads the same' "$sum" "$out"
 same 'nothing of it is in the container' 0 "$(grep -c 'brown marker' "$data")"
@@ -35,7 +35,7 @@ fi
 # Read-only
 
 before=$(sha256sum "$data")
-try vm_sh --rm --volume data:/data:ro 'sha256sum </data/note; echo x >/data/new; mount -o remount,rw /data'
+try vm_sh --rm --volume data:/data:ro 'sha256sum </data/note | cut -c 1-64; echo x >/data/new; mount -o remount,rw /data'
 ended 'a read-only volume cannot be written' 255
 same 'but read' "$sum" "$(head -n 1 <<<"$out")"
 like 'the write fails' 'Read-only file system' "$err"
@@ -51,7 +51,7 @@ kill -KILL "$(vm_qemu)"
 vm_wait
 same 'kill -9 of QEMU: the machine failed' 125 "$status"
 like 'and says so' 'QEMU|the guest ended' "$err"
-try vm_sh --rm --volume data:/data 'ls /data/tree | wc -l; cat /data/tree/299/file; sha256sum </data/note
+try vm_sh --rm --volume data:/data 'ls /data/tree | wc -l; cat /data/tree/299/file; sha256sum </data/note | cut -c 1-64
 	dmesg | grep -c "recovery complete\|EXT4-fs (dm-0): recover"; grep -c " /data ext4 rw" /proc/mounts'
 ended 'the next machine opens it all the same' 0
 same 'with all that was synced' '189 299' "$(head -n 2 <<<"$out" | xargs)"
@@ -70,7 +70,7 @@ same 'and works when it made room' 'status 1 fits other' "$(xargs <"$work/out")"
 "$caisson" volume create root --size 64M >/dev/null
 try vm_sh --rm --volume root:/ 'echo kept >/etc/kept; rm /bin/yes; echo "$(hostname)" >/etc/was; id -u'
 ended 'a volume at / carries the writable layer' 0
-try vm_sh --rm -v root:/ -v data:/data 'cat /etc/kept; ls /bin/yes; sha256sum </data/note; cat /etc/hostname'
+try vm_sh --rm -v root:/ -v data:/data 'cat /etc/kept; ls /bin/yes; sha256sum </data/note | cut -c 1-64; cat /etc/hostname'
 ended 'which the next machine finds' 0
 same 'as it was left, beside other volumes' "kept $sum" "$(head -n 2 <<<"$out" | xargs)"
 like 'what was deleted stays deleted' 'ls: /bin/yes: No such file' "$err"
@@ -78,9 +78,7 @@ try vm --rm --volume root:/ "$work/images/scratch" true
 ended 'another image is refused' 125 'made over another image'
 try vm_sh --rm 'cat /etc/kept'
 ended 'without the volume nothing of it is there' 1 'No such file'
-for path in // /. /data/.. ///; do
-	expect "the path $path is refused, or the root" 125 'path|root' run -v "root:$path" -v more:/ \
-		"$busybox" true
-done
+try vm_sh --rm -v root:// 'cat /etc/kept'
+same 'the root has more than one name' kept "$out"
 
 tap_end
