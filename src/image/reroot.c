@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/io.h"
 #include "image/squash.h"
 
@@ -35,30 +36,6 @@ struct table {
 	uint64_t start;
 };
 
-static uint16_t get16(const uint8_t *from)
-{
-	uint16_t value;
-
-	memcpy(&value, from, sizeof(value));
-	return le16toh(value);
-}
-
-static uint32_t get32(const uint8_t *from)
-{
-	uint32_t value;
-
-	memcpy(&value, from, sizeof(value));
-	return le32toh(value);
-}
-
-static uint64_t get64(const uint8_t *from)
-{
-	uint64_t value;
-
-	memcpy(&value, from, sizeof(value));
-	return le64toh(value);
-}
-
 /* A place in a table, without its headers. */
 static uint64_t place_of(uint64_t block, uint64_t offset)
 {
@@ -73,7 +50,7 @@ static int table_locate(
 	uint8_t header[BLOCK_HEADER] = {0};
 	int r = pread_all(table->fd, header, sizeof(header), block, table->path, err);
 
-	if (r == 0 && (get16(header) & BLOCK_UNCOMPRESSED) == 0)
+	if (r == 0 && (get_le16(header) & BLOCK_UNCOMPRESSED) == 0)
 		r = caisson_refuse(err, EIO, "%s has a compressed table", table->path);
 	if (r == 0)
 		*ret_at = block + BLOCK_HEADER + place % BLOCK_SIZE;
@@ -121,14 +98,14 @@ static int find_list(
 
 	if (r < 0)
 		return r;
-	switch (get16(inode)) {
+	switch (get_le16(inode)) {
 	case TYPE_DIRECTORY:
-		*ret_place = place_of(get32(inode + 16), get16(inode + 26));
+		*ret_place = place_of(get_le32(inode + 16), get_le16(inode + 26));
 		return 0;
 	case TYPE_EXTENDED_DIRECTORY:
 		r = table_read(inodes, place, inode, INODE_SIZE, err);
 		if (r == 0)
-			*ret_place = place_of(get32(inode + 24), get16(inode + 34));
+			*ret_place = place_of(get_le32(inode + 24), get_le16(inode + 34));
 		return r;
 	default:
 		return caisson_refuse(err, EIO, "the root of %s is not a folder", inodes->path);
@@ -146,11 +123,11 @@ static int read_list(const struct table *directories, uint64_t place, uint64_t *
 
 	if (r < 0)
 		return r;
-	if (get32(list) != 0 || get16(list + 16) != TYPE_DIRECTORY || get16(list + 18) != 0 ||
-		list[20] != SQUASH_ROOT[0])
+	if (get_le32(list) != 0 || get_le16(list + 16) != TYPE_DIRECTORY ||
+		get_le16(list + 18) != 0 || list[20] != SQUASH_ROOT[0])
 		return caisson_refuse(err, EIO, "the root of %s holds not just the folder '%s'",
 			directories->path, SQUASH_ROOT);
-	*ret_inode = (uint64_t)get32(list + 4) << 16 | get16(list + 12);
+	*ret_inode = (uint64_t)get_le32(list + 4) << 16 | get_le16(list + 12);
 	return 0;
 }
 
@@ -165,9 +142,9 @@ static int reroot(int fd, const char *path, struct caisson_error *err)
 		return caisson_refuse(err, EIO, "%s is not a squashfs", path);
 	if (r < 0)
 		return r;
-	inodes.start = get64(superblock + INODE_TABLE);
-	directories.start = get64(superblock + DIRECTORY_TABLE);
-	old = get64(superblock + ROOT_INODE);
+	inodes.start = get_le64(superblock + INODE_TABLE);
+	directories.start = get_le64(superblock + DIRECTORY_TABLE);
+	old = get_le64(superblock + ROOT_INODE);
 	old = place_of(old >> 16, old & 0xffff);
 
 	r = find_list(&inodes, old, &list, err);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/bytes.h"
 #include "base/io.h"
 #include "base/macros.h"
 
@@ -24,16 +25,6 @@ enum {
 
 enum { SCAN_CHUNK = 1 << 20 };
 static const uint64_t scan_most = 512ull << 20;
-
-static uint16_t read_le16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] | p[1] << 8);
-}
-
-static uint32_t read_le32(const uint8_t *p)
-{
-	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
 
 bool kernel_release_valid(const char *release)
 {
@@ -67,7 +58,7 @@ static int read_bzimage(int fd, const char *what, const uint8_t header[static HE
 	struct kernel_image *image, struct caisson_error *err)
 {
 	uint64_t setup = (header[SETUP_SECTS] != 0 ? header[SETUP_SECTS] : 4) + 1u;
-	uint64_t at = read_le16(header + KERNEL_VERSION) + 0x200u;
+	uint64_t at = get_le16(header + KERNEL_VERSION) + 0x200u;
 	uint8_t release[KERNEL_RELEASE_SIZE + 1] = {0};
 	int r;
 
@@ -75,17 +66,17 @@ static int read_bzimage(int fd, const char *what, const uint8_t header[static HE
 	setup *= SECTOR;
 	if (setup > image->size)
 		return caisson_refuse(err, ENOEXEC, "%s is cut: its setup code is not whole", what);
-	if (read_le16(header + KERNEL_VERSION) == 0 || at >= setup)
+	if (get_le16(header + KERNEL_VERSION) == 0 || at >= setup)
 		return caisson_refuse(err, ENOEXEC, "%s does not say which release it is", what);
 	r = pread_all(fd, release, MIN(setup - at, (uint64_t)KERNEL_RELEASE_SIZE), at, what, err);
 	if (r < 0)
 		return r;
 	if (!take_release(release, sizeof(release), image->release))
 		return caisson_refuse(err, ENOEXEC, "%s does not say which release it is", what);
-	if (read_le16(header + HEADER_VERSION) < 0x208)
+	if (get_le16(header + HEADER_VERSION) < 0x208)
 		return 0;
-	image->payload_offset = setup + read_le32(header + PAYLOAD_OFFSET);
-	image->payload_size = read_le32(header + PAYLOAD_LENGTH);
+	image->payload_offset = setup + get_le32(header + PAYLOAD_OFFSET);
+	image->payload_size = get_le32(header + PAYLOAD_LENGTH);
 	if (image->payload_offset > image->size ||
 		image->payload_size > image->size - image->payload_offset)
 		return caisson_refuse(err, ENOEXEC,
@@ -174,9 +165,9 @@ static bool notes_have_pvh(const uint8_t *notes, size_t size)
 	size_t at = 0;
 
 	while (size - at >= sizeof(Elf64_Nhdr)) {
-		uint32_t name_size = read_le32(notes + at);
-		uint32_t desc_size = read_le32(notes + at + 4);
-		uint32_t type = read_le32(notes + at + 8);
+		uint32_t name_size = get_le32(notes + at);
+		uint32_t desc_size = get_le32(notes + at + 4);
+		uint32_t type = get_le32(notes + at + 8);
 		uint64_t name = at + sizeof(Elf64_Nhdr);
 		uint64_t desc = name + (((uint64_t)name_size + 3) & ~3ull);
 		uint64_t next = desc + (((uint64_t)desc_size + 3) & ~3ull);

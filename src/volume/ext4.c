@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
+
 #define MAGIC                  0xef53u
 #define STATE_CLEAN            0x0001u
 #define STATE_ERRORS           0x0002u
@@ -24,16 +26,6 @@ enum {
 	AT_CHECKSUM = 0x3fc,
 };
 
-static uint32_t get16(const uint8_t *p)
-{
-	return (uint32_t)p[0] | (uint32_t)p[1] << 8;
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	return get16(p) | get16(p + 2) << 16;
-}
-
 static uint32_t crc32c(const uint8_t *data, size_t size)
 {
 	uint32_t crc = UINT32_MAX;
@@ -49,10 +41,10 @@ static uint32_t crc32c(const uint8_t *data, size_t size)
 /* The checksum is the plain register, not inverted at the end. */
 static bool checksum_wrong(const uint8_t *superblock)
 {
-	if ((get32(superblock + AT_RO_COMPAT) & RO_COMPAT_METADATA_SUM) == 0)
+	if ((get_le32(superblock + AT_RO_COMPAT) & RO_COMPAT_METADATA_SUM) == 0)
 		return false;
 	return superblock[AT_CHECKSUM_TYPE] != CHECKSUM_TYPE_CRC32C ||
-	       get32(superblock + AT_CHECKSUM) != crc32c(superblock, AT_CHECKSUM);
+	       get_le32(superblock + AT_CHECKSUM) != crc32c(superblock, AT_CHECKSUM);
 }
 
 int ext4_needs_check(
@@ -61,14 +53,14 @@ int ext4_needs_check(
 	const uint8_t *bytes = superblock;
 	uint32_t state, mounts, most;
 
-	if (size < EXT4_SUPERBLOCK_SIZE || get16(bytes + AT_MAGIC) != MAGIC)
+	if (size < EXT4_SUPERBLOCK_SIZE || get_le16(bytes + AT_MAGIC) != MAGIC)
 		return caisson_refuse(err, EINVAL, "there is no ext4 filesystem");
-	state = get16(bytes + AT_STATE);
-	mounts = get16(bytes + AT_MOUNTS);
+	state = get_le16(bytes + AT_STATE);
+	mounts = get_le16(bytes + AT_MOUNTS);
 	/* Signed; 0 and -1 mean that mounts are not counted. */
-	most = get16(bytes + AT_MOUNTS_MOST);
+	most = get_le16(bytes + AT_MOUNTS_MOST);
 	*ret_check = (state & STATE_CLEAN) == 0 || (state & (STATE_ERRORS | STATE_ORPHANS)) != 0 ||
-		     (get32(bytes + AT_INCOMPAT) & INCOMPAT_RECOVER) != 0 ||
+		     (get_le32(bytes + AT_INCOMPAT) & INCOMPAT_RECOVER) != 0 ||
 		     (most > 0 && most < 0x8000 && mounts >= most) || checksum_wrong(bytes);
 	return 0;
 }

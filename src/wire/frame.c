@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/bytes.h"
+
 int frame_put(struct strbuf *buffer, uint8_t type, const void *payload, size_t size)
 {
 	uint8_t header[FRAME_HEADER_SIZE];
@@ -27,8 +29,7 @@ int frame_peek(const struct strbuf *buffer, struct frame *ret_frame, struct cais
 
 	if (buffer->size < FRAME_HEADER_SIZE)
 		return 0;
-	memcpy(&size, data, sizeof(size));
-	size = le32toh(size);
+	size = get_le32(data);
 	if (size > FRAME_PAYLOAD_MOST)
 		return caisson_refuse(err, EMSGSIZE, "a message claims to be %u bytes long", size);
 	if (buffer->size < FRAME_HEADER_SIZE + (size_t)size)
