@@ -11,6 +11,7 @@
 
 #include "base/path.h"
 #include "base/state.h"
+#include "base/strbuf.h"
 #include "boot/cpio.h"
 #include "boot/initramfs.h"
 #include "context.h"
@@ -78,12 +79,14 @@ int caisson_volume_create(
 	return volume_create(&caisson->state, keys, name, size, &caisson->log, err);
 }
 
+/* Some of it was read from the container, which belongs to whoever has the disk. */
 static void copy_text(char *to, size_t size, const char *from)
 {
 	size_t length = strnlen(from, size - 1);
 
 	memcpy(to, from, length);
 	to[length] = '\0';
+	text_flatten(to);
 }
 
 static void to_public(const struct volume_info *info, struct caisson_volume *volume)

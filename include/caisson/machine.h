@@ -73,8 +73,9 @@ struct caisson_machine_options {
 				       127.0.0.1 by default */
 	size_t publish_count;
 
-	bool terminal;    /* a terminal for the workload; the caller's is in raw mode already */
-	bool interactive; /* @input is the workload's standard input */
+	bool terminal;    /* a terminal for the workload */
+	bool interactive; /* @input is the workload's standard input; with @terminal it is in raw
+			     mode while the workload runs */
 	bool console;     /* the kernel's console on @error, too */
 	bool remove;      /* keep no machine folder when it ends */
 	unsigned int boot_timeout; /* seconds until the guest must have answered; 0: 120 */
@@ -93,8 +94,8 @@ struct caisson_machine_options {
  *
  * Returns: the workload's status as a shell has it (0 to 255; 128 + N for signal N), or a negative
  * errno. When the command could not be run, -ENOENT or -EACCES with *@ret_status 127 or 126;
- * otherwise
- * *@ret_status is 125 on failure. @ret_status may be NULL. Since: 0.1.
+ * otherwise *@ret_status is 125 on failure, which an output that could not be written (but for
+ * EPIPE) is, too. @ret_status may be NULL. Since: 0.1.
  */
 CAISSON_EXPORT int caisson_machine_run(struct caisson *caisson,
 	const struct caisson_machine_options *options, int *ret_status, struct caisson_error *err);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/strbuf.h"
+
 #ifdef __clang_analyzer__
 #undef caisson_fail
 #undef caisson_refuse
@@ -19,15 +21,6 @@ static int code_of(int code)
 	if (code == 0)
 		return EIO;
 	return abs(code);
-}
-
-/* A sentence stays one line on a terminal, whatever a hostile name in it holds. */
-static void flatten(char *text)
-{
-	for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++) {
-		if (*p < 0x20 || *p == 0x7f)
-			*p = '?';
-	}
 }
 
 int caisson_fail(struct caisson_error *err, int code, const char *format, ...)
@@ -47,7 +40,7 @@ int caisson_fail(struct caisson_error *err, int code, const char *format, ...)
 
 	used = strlen(err->message);
 	snprintf(err->message + used, sizeof(err->message) - used, ": %s", strerror(code));
-	flatten(err->message);
+	text_flatten(err->message);
 	return -code;
 }
 
@@ -64,7 +57,7 @@ int caisson_refuse(struct caisson_error *err, int code, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(err->message, sizeof(err->message), format, args);
 	va_end(args);
-	flatten(err->message);
+	text_flatten(err->message);
 	return -code;
 }
 
@@ -86,7 +79,7 @@ int caisson_wrap(struct caisson_error *err, const char *format, ...)
 	int room = (int)(sizeof(err->message) - strlen(message)) - 3;
 	if (room > 0)
 		snprintf(err->message, sizeof(err->message), "%.*s: %s", room, context, message);
-	flatten(err->message);
+	text_flatten(err->message);
 	return -code_of(err->code);
 }
 
@@ -100,6 +93,6 @@ int caisson_hint(struct caisson_error *err, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(err->hint, sizeof(err->hint), format, args);
 	va_end(args);
-	flatten(err->hint);
+	text_flatten(err->hint);
 	return -code_of(err->code);
 }

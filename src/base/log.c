@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/strbuf.h"
+
 static _printf_(3, 0) void log_line(const struct caisson_log *log, enum caisson_log_level level,
 	const char *format, va_list args)
 {
@@ -12,6 +14,7 @@ static _printf_(3, 0) void log_line(const struct caisson_log *log, enum caisson_
 	if (log == NULL || log->line == NULL)
 		return;
 	vsnprintf(text, sizeof(text), format, args);
+	text_flatten(text);
 	log->line(level, text, log->userdata);
 }
 

@@ -80,6 +80,8 @@ static void child_run(const char *path, const char *const argv[],
 	child_redirect(report, options->stdin_fd >= 0 ? options->stdin_fd : null, STDIN_FILENO);
 	child_redirect(report, options->stdout_fd >= 0 ? options->stdout_fd : null, STDOUT_FILENO);
 	child_redirect(report, options->stderr_fd >= 0 ? options->stderr_fd : null, STDERR_FILENO);
+	/* Ours are closed on exec already; these are what our own caller left open. */
+	(void)close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
 	for (size_t i = 0; i < options->keep_count; i++) {
 		if (fcntl(options->keep_fds[i], F_SETFD, 0) < 0)
 			child_fail(report);
@@ -89,9 +91,11 @@ static void child_run(const char *path, const char *const argv[],
 			setresgid(options->gid, options->gid, options->gid) < 0 ||
 			setresuid(options->uid, options->uid, options->uid) < 0)
 			child_fail(report);
-		/* A change of user clears it. */
+		/* A change of user clears it, and the parent may have died meanwhile. */
 		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 			child_fail(report);
+		if (getppid() != parent)
+			_exit(127);
 	}
 	execve(path, (char *const *)argv, environment);
 	child_fail(report);

@@ -121,6 +121,17 @@ char *strbuf_take(struct strbuf *buffer)
 	return data;
 }
 
+void text_flatten(char *text)
+{
+	for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++) {
+		/* U+0080 to U+009F in UTF-8: terminals obey them, too. */
+		if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
+			p[0] = p[1] = '?';
+		else if (*p < 0x20 || *p == 0x7f)
+			*p = '?';
+	}
+}
+
 char *format_string(const char *format, ...)
 {
 	struct strbuf buffer = STRBUF_INIT;

@@ -169,17 +169,21 @@ static void format_mode(mode_t mode, char text[static 11])
 	text[10] = '\0';
 }
 
+/* A stranger's archive must not talk to the terminal: its names are made plain. */
 static int print_entry(const struct caisson_initramfs_entry *entry, void *userdata _unused_)
 {
+	_cleanup_free_ char *name = format_string("%s%s%s", entry->path,
+		entry->target != NULL ? " -> " : "", entry->target != NULL ? entry->target : "");
 	char mode[11];
 
+	if (name == NULL)
+		return -ENOMEM;
+	text_flatten(name);
 	format_mode(entry->mode, mode);
 	if (S_ISCHR(entry->mode) || S_ISBLK(entry->mode))
-		printf("%s %4u, %4u %s\n", mode, entry->major, entry->minor, entry->path);
+		printf("%s %4u, %4u %s\n", mode, entry->major, entry->minor, name);
 	else
-		printf("%s %10u %s%s%s\n", mode, entry->size, entry->path,
-			entry->target != NULL ? " -> " : "",
-			entry->target != NULL ? entry->target : "");
+		printf("%s %10u %s\n", mode, entry->size, name);
 	return 0;
 }
 

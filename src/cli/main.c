@@ -151,6 +151,15 @@ static int open_state(
 	return caisson_open(&context->caisson, state_path, config_path, &context->log, err);
 }
 
+/* What a full disk has not taken was not done. */
+static int flush_output(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	fprintf(stderr, "caisson: write to standard output: %s\n", strerror(errno));
+	return -1;
+}
+
 static int run_command(const struct cli_command *command, int argc, char **argv)
 {
 	struct cli_context context = {0};
@@ -184,11 +193,7 @@ static int run_command(const struct cli_command *command, int argc, char **argv)
 		return (r == -EINVAL || r == -ERANGE) && failed == STATUS_FAILED ? STATUS_WRONG
 										 : failed;
 	}
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		fprintf(stderr, "caisson: write to standard output: %s\n", strerror(errno));
-		return failed;
-	}
-	return r;
+	return flush_output() < 0 ? failed : r;
 }
 
 static int dispatch(int argc, char **argv)
@@ -257,11 +262,14 @@ static void open_closed_streams(void)
 int main(int argc, char **argv)
 {
 	const struct rlimit none = {0, 0};
+	int status;
 
 	began = now_usec();
 	open_closed_streams();
 	/* Keys pass through this process. */
 	(void)setrlimit(RLIMIT_CORE, &none);
 	signal(SIGPIPE, SIG_IGN);
-	return dispatch(argc - 1, argv + 1);
+	status = dispatch(argc - 1, argv + 1);
+	/* Of help and version, too; run_command() has told of the rest. */
+	return status == 0 && flush_output() < 0 ? STATUS_FAILED : status;
 }

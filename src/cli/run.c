@@ -3,7 +3,6 @@
 #include <caisson/volume.h>
 #include <errno.h>
 #include <string.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "cli/commands.h"
@@ -195,24 +194,9 @@ static int make_request(
 	return r;
 }
 
-/* With a terminal, the keys go to the machine as they are: Ctrl-C too. */
-static bool raw_terminal(const struct request *request, struct termios *ret_before)
-{
-	struct termios raw;
-
-	if (!request->options.terminal || !request->options.interactive ||
-		tcgetattr(STDIN_FILENO, ret_before) < 0)
-		return false;
-	raw = *ret_before;
-	cfmakeraw(&raw);
-	return tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
-}
-
 static int run(struct cli_context *context, struct caisson_error *err)
 {
 	struct request request = {.environment = STRV_INIT};
-	struct termios before;
-	bool raw = false;
 	int r;
 
 	r = make_request(context, &request, err);
@@ -221,12 +205,8 @@ static int run(struct cli_context *context, struct caisson_error *err)
 		r = caisson_refuse(err, EINVAL, "standard input is not a terminal");
 		caisson_hint(err, "leave -t away when input comes from a pipe or a file");
 	}
-	if (r == 0) {
-		raw = raw_terminal(&request, &before);
+	if (r == 0)
 		r = caisson_machine_run(context->caisson, &request.options, &context->status, err);
-		if (raw)
-			(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
-	}
 	strv_done(&request.environment);
 	free(request.programs);
 	return r;

@@ -42,10 +42,11 @@ int guest_flush(struct guest *guest)
 
 		if (n > 0)
 			strbuf_consume(&guest->out, (size_t)n);
-		else if (n < 0 && errno == EAGAIN)
-			(void)poll(&polled, 1, 100);
-		else if (n < 0 && errno != EINTR)
+		else if (n < 0 && errno != EAGAIN && errno != EINTR)
 			return -errno;
+		/* A port without a host would say EAGAIN for ever. */
+		else if (poll(&polled, 1, -1) > 0 && polled.revents & (POLLHUP | POLLERR))
+			return -EPIPE;
 	}
 	return 0;
 }

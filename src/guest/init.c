@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +28,27 @@ static _Noreturn void power_off(void)
 		pause();
 }
 
+/*
+ * The last word. The host ends the machine when it has read it: a machine that switched itself off
+ * would take along what its devices still hold of the output, whenever the host's reader is slow.
+ */
+static _Noreturn void send_last(struct guest *guest, uint8_t type, const void *payload, size_t size)
+{
+	struct pollfd polled = {.fd = guest->channel, .events = POLLIN};
+	char ignored[256];
+
+	guest_send(guest, type, payload, size);
+	if (guest_flush(guest) == 0) {
+		(void)set_nonblocking(guest->channel, true);
+		while (!(polled.revents & (POLLHUP | POLLERR))) {
+			if (poll(&polled, 1, -1) > 0 &&
+				read(guest->channel, ignored, sizeof(ignored)) == 0)
+				break;
+		}
+	}
+	power_off();
+}
+
 /* The one way in which a machine gives up: the reason on the console and on the host's terminal. */
 static _Noreturn void give_up(struct guest *guest, int status, const struct caisson_error *err)
 {
@@ -41,8 +63,7 @@ static _Noreturn void give_up(struct guest *guest, int status, const struct cais
 		strbuf_add(&payload, head, sizeof(head));
 		strbuf_add_string(&payload, err->message);
 		strbuf_add_string(&payload, err->hint);
-		guest_send(guest, MESSAGE_FAILED, payload.data, payload.size);
-		(void)guest_flush(guest);
+		send_last(guest, MESSAGE_FAILED, payload.data, payload.size);
 	}
 	power_off();
 }
@@ -156,7 +177,5 @@ int main(void)
 	if (guest_volumes_close(&guest, &err) < 0)
 		give_up(&guest, STATUS_CAISSON, &err);
 
-	guest_send(&guest, MESSAGE_ENDED, &(uint8_t){(uint8_t)status}, 1);
-	(void)guest_flush(&guest);
-	power_off();
+	send_last(&guest, MESSAGE_ENDED, &(uint8_t){(uint8_t)status}, 1);
 }

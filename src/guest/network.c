@@ -78,12 +78,28 @@ int guest_network_up(bool ethernet, struct caisson_error *err)
 	return r;
 }
 
+/* Opens a file of the image's /etc, made when missing. A link to what the image lacks, as that of
+   systemd-resolved, gives way to a file in the layer above. */
+static int open_target(const char *name, const char *target, struct caisson_error *err)
+{
+	_cleanup_close_ int folder = guest_root_directory("/etc", 0755, err);
+	const int flags = O_RDONLY | O_CREAT | O_NONBLOCK;
+	int file;
+
+	if (folder < 0)
+		return folder;
+	file = guest_root_open(target, flags, 0644, err);
+	if ((file == -ENOENT || file == -ELOOP) && unlinkat(folder, name, 0) == 0)
+		file = guest_root_open(target, flags, 0644, err);
+	return file;
+}
+
 /* As a container engine does it: files of ours are bound over the image's, which stays as it is. */
 static int bind_file(const char *name, const char *text, struct caisson_error *err)
 {
 	_cleanup_free_ char *source = format_string("/run/%s", name);
 	_cleanup_free_ char *target = format_string("/etc/%s", name);
-	_cleanup_close_ int folder = -1, file = -1, content = -1;
+	_cleanup_close_ int file = -1, content = -1;
 	char path[32];
 	int r;
 
@@ -95,10 +111,7 @@ static int bind_file(const char *name, const char *text, struct caisson_error *e
 	r = write_all(content, text, strlen(text), source, err);
 	if (r < 0)
 		return r;
-	folder = guest_root_directory("/etc", 0755, err);
-	if (folder < 0)
-		return folder;
-	file = guest_root_open(target, O_RDONLY | O_CREAT | O_NONBLOCK, 0644, err);
+	file = open_target(name, target, err);
 	if (file < 0)
 		return file;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", file);

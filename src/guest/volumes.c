@@ -343,6 +343,21 @@ static int list_mounts(struct strv *points, struct caisson_error *err)
 	return strv_ok(points) ? 0 : caisson_fail(err, ENOMEM, "unmount");
 }
 
+/* sync(2) says nothing of a disk that refused to write. An error that nobody has been told of yet
+   is told even to a descriptor that is younger (errseq_sample() in the kernel). */
+static int sync_point(const char *point, struct caisson_error *err)
+{
+	const char *name = point;
+	_cleanup_close_ int fd = open(point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || syncfs(fd) == 0)
+		return 0;
+	if (strncmp(point, GUEST_ROOT "/", sizeof(GUEST_ROOT)) == 0)
+		name += sizeof(GUEST_ROOT) - 1;
+	caisson_fail(err, errno, "not all that was written to %s is on its disk", name);
+	return caisson_hint(err, "is the disk that holds the volume full, on the host?");
+}
+
 int guest_volumes_close(struct guest *guest, struct caisson_error *err)
 {
 	_cleanup_strv_ struct strv points = STRV_INIT;
@@ -357,9 +372,11 @@ int guest_volumes_close(struct guest *guest, struct caisson_error *err)
 	/* Unmounting is what flushes the disk's cache and marks the filesystem clean. Last come,
 	   first gone; a volume that stays busy is on disk all the same after sync(). */
 	for (size_t i = points.count; i-- > 0;) {
+		if (r == 0)
+			r = sync_point(points.items[i], err);
 		if (umount2(points.items[i], 0) < 0 && errno == EBUSY)
 			(void)mount(NULL, points.items[i], NULL, MS_REMOUNT | MS_RDONLY, NULL);
 	}
 	sync();
-	return 0;
+	return r;
 }

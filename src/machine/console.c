@@ -11,12 +11,12 @@
 #define LOG_MOST  (16u << 20)
 #define TAIL_MOST 32768
 
-void console_init(struct console *console, int log, int show)
+void console_init(struct console *console, int log)
 {
-	*console = (struct console){.log = log, .show = show, .tail = STRBUF_INIT};
+	*console = (struct console){.log = log, .tail = STRBUF_INIT};
 }
 
-bool console_read(struct console *console, int fd)
+bool console_read(struct console *console, int fd, struct sink *show)
 {
 	char chunk[8192];
 	ssize_t n = read(fd, chunk, sizeof(chunk));
@@ -30,8 +30,8 @@ bool console_read(struct console *console, int fd)
 		(void)write_all(console->log, chunk, (size_t)n, "the console's log", NULL);
 		console->logged += (size_t)n;
 	}
-	if (console->show >= 0)
-		(void)write_all(console->show, chunk, (size_t)n, "the console", NULL);
+	if (show != NULL)
+		sink_add(show, chunk, (size_t)n);
 	strbuf_add(&console->tail, chunk, (size_t)n);
 	if (console->tail.size > 2 * TAIL_MOST)
 		strbuf_consume(&console->tail, console->tail.size - TAIL_MOST);

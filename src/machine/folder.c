@@ -13,6 +13,7 @@
 #include "base/io.h"
 #include "base/json.h"
 #include "base/path.h"
+#include "base/staging.h"
 #include "machine/machine.h"
 
 #define MACHINES "machines"
@@ -21,11 +22,17 @@
 /* Ended machines whose consoles stay to be looked at. */
 #define KEEP_ENDED 16
 
+/* Locks the folder that is called @path now: between the opening and the lock another process may
+   have put a new machine's in its place. */
 static bool take_lock(const char *path, int *ret_lock)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat by_fd, by_path;
 
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return false;
+	if (fstat(fd, &by_fd) < 0 || lstat(path, &by_path) < 0 || by_fd.st_ino != by_path.st_ino ||
+		by_fd.st_dev != by_path.st_dev)
 		return false;
 	*ret_lock = take_fd(&fd);
 	return true;
@@ -64,6 +71,16 @@ static void list_ended(const char *machines, struct strv *ended)
 	}
 }
 
+/* An ended machine gives its name to the next one that wants it. */
+static void clear_ended(const char *path)
+{
+	_cleanup_close_ int lock = -1;
+	struct stat st;
+
+	if (take_lock(path, &lock) && has_ended(path, &st))
+		(void)remove_tree(path, NULL);
+}
+
 void machine_sweep(const struct state *state)
 {
 	_cleanup_free_ char *machines = NULL;
@@ -76,7 +93,7 @@ void machine_sweep(const struct state *state)
 		return;
 	strv_sort(&ended);
 	for (size_t i = 0; i < ended.count - KEEP_ENDED; i++)
-		(void)remove_tree(strchr(ended.items[i], '/'), NULL);
+		clear_ended(strchr(ended.items[i], '/'));
 }
 
 static int fresh_name(const char *prefix, char ret_name[static 64])
@@ -91,34 +108,38 @@ static int fresh_name(const char *prefix, char ret_name[static 64])
 	return 0;
 }
 
-/* An ended machine gives its name to the next one that wants it. */
-static void clear_ended(const char *path)
+static int name_taken(const struct machine_folder *folder, struct caisson_error *err)
 {
-	_cleanup_close_ int lock = -1;
-	struct stat st;
-
-	if (take_lock(path, &lock) && has_ended(path, &st))
-		(void)remove_tree(path, NULL);
+	caisson_refuse(err, EEXIST, "a machine called '%s' is running", folder->name);
+	return caisson_hint(err, "choose another --name, or stop that machine");
 }
 
-/* Makes the folder and its lock. Between the two, a sweeper may take it for a killed machine's and
-   remove it: -EAGAIN. */
-static int make_folder(struct machine_folder *folder, struct caisson_error *err)
+/* The folder comes under its name with its lock held, so that no sweeper can take it for that of a
+   killed machine. */
+static int make_folder(
+	struct machine_folder *folder, const char *machines, struct caisson_error *err)
 {
-	struct stat by_lock, by_path;
+	_cleanup_staging_ struct staging staging = STAGING_NONE;
+	const struct timespec moment = {.tv_nsec = 1000 * 1000};
+	struct stat st;
+	int r = staging_directory(&staging, machines, err);
 
-	clear_ended(folder->path);
-	if (mkdir(folder->path, 0700) < 0) {
+	for (int attempt = 0; r == 0 && attempt < 1000; attempt++) {
+		clear_ended(folder->path);
+		if (renameat2(AT_FDCWD, staging.path, AT_FDCWD, folder->path, RENAME_NOREPLACE) ==
+			0) {
+			free(take_ptr(staging.path));
+			folder->lock = take_fd(&staging.fd);
+			return 0;
+		}
 		if (errno != EEXIST)
 			return caisson_fail(err, errno, "create the folder %s", folder->path);
-		caisson_refuse(err, EEXIST, "a machine called '%s' is running", folder->name);
-		return caisson_hint(err, "choose another --name, or stop that machine");
+		/* One that has ended is locked for a moment by whoever looks at it. */
+		if (!has_ended(folder->path, &st))
+			return name_taken(folder, err);
+		(void)nanosleep(&moment, NULL);
 	}
-	if (!take_lock(folder->path, &folder->lock) || fstat(folder->lock, &by_lock) < 0 ||
-		stat(folder->path, &by_path) < 0 || by_lock.st_ino != by_path.st_ino)
-		return caisson_refuse(
-			err, EAGAIN, "the folder of the machine %s vanished", folder->name);
-	return 0;
+	return r < 0 ? r : name_taken(folder, err);
 }
 
 int machine_folder_new(const struct state *state, const char *name, const char *prefix,
@@ -143,19 +164,12 @@ int machine_folder_new(const struct state *state, const char *name, const char *
 	folder.path = path_join(machines, name);
 	if (folder.name == NULL || folder.path == NULL)
 		return caisson_fail(err, ENOMEM, "make a machine");
-	for (int attempt = 0; attempt < 8; attempt++) {
-		r = make_folder(&folder, err);
-		if (r == 0) {
-			*ret_folder = folder;
-			folder = MACHINE_FOLDER_NONE;
-			return 0;
-		}
-		if (r != -EAGAIN)
-			return r;
-		closep(&folder.lock);
-		folder.lock = -1;
-	}
-	return r;
+	r = make_folder(&folder, machines, err);
+	if (r < 0)
+		return r;
+	*ret_folder = folder;
+	folder = MACHINE_FOLDER_NONE;
+	return 0;
 }
 
 /* Without a sync: what a power cut takes away is the record of a machine that it would have killed.

@@ -52,8 +52,8 @@ static void add_channels(const struct qemu_machine *machine, struct strv *argume
 	add(arguments, "-serial", "chardev:console");
 	if (machine->vsock_cid != 0) {
 		add(arguments, "-device", NULL);
-		strv_add_format(
-			arguments, "vhost-vsock-%s,guest-cid=%u", bus(machine), machine->vsock_cid);
+		strv_add_format(arguments, "vhost-vsock-%s,guest-cid=%u,vhostfd=%d", bus(machine),
+			machine->vsock_cid, machine->vhost_vsock);
 		return;
 	}
 	add(arguments, "-device", NULL);
@@ -197,8 +197,8 @@ int qemu_arguments(
 
 size_t qemu_descriptors(const struct qemu_machine *machine, int *ret_fds)
 {
-	const int single[] = {
-		machine->initramfs, machine->console, machine->channel, machine->key_channel};
+	const int single[] = {machine->initramfs, machine->console, machine->channel,
+		machine->key_channel, machine->vsock_cid != 0 ? machine->vhost_vsock : -1};
 	size_t count = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(single); i++) {

@@ -37,6 +37,7 @@ struct qemu_machine {
 	int console;              /* socket */
 	int channel, key_channel; /* sockets; -1 with vsock */
 	uint32_t vsock_cid;       /* 0 without */
+	int vhost_vsock;          /* the device, open; with vsock_cid */
 	struct qemu_disk disks[QEMU_DISKS_MOST];
 	size_t disk_count;
 	bool network;
@@ -47,7 +48,7 @@ struct qemu_machine {
 /* The arguments, QEMU_PROGRAM first. */
 int qemu_arguments(
 	const struct qemu_machine *machine, struct strv *arguments, struct caisson_error *err);
-/* Every descriptor that the arguments name; at least QEMU_DISKS_MOST + 4 places. */
+/* Every descriptor that the arguments name; at least QEMU_DISKS_MOST + 5 places. */
 size_t qemu_descriptors(const struct qemu_machine *machine, int *ret_fds);
 
 /* accelerator.c */

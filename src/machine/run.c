@@ -55,7 +55,7 @@ struct start {
 	int kernel_fd, initramfs, image_fd, console_log, qemu_log;
 	/* Ours and QEMU's end of each. */
 	int console[2], channel[2], key_channel[2];
-	int listener, key_listener;
+	int listener, key_listener, vhost_vsock;
 	int volume_fds[GUEST_VOLUMES_MOST];    /* the locks */
 	int read_only_fds[GUEST_VOLUMES_MOST]; /* of those that QEMU must not write to */
 	uint64_t began;
@@ -66,7 +66,7 @@ static void start_init(struct start *start)
 	int *fds[] = {&start->kernel_fd, &start->initramfs, &start->image_fd, &start->console_log,
 		&start->qemu_log, &start->console[0], &start->console[1], &start->channel[0],
 		&start->channel[1], &start->key_channel[0], &start->key_channel[1],
-		&start->listener, &start->key_listener};
+		&start->listener, &start->key_listener, &start->vhost_vsock};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		*fds[i] = -1;
@@ -81,7 +81,7 @@ static void start_done(struct start *start)
 	int fds[] = {start->kernel_fd, start->initramfs, start->image_fd, start->console_log,
 		start->qemu_log, start->console[0], start->console[1], start->channel[0],
 		start->channel[1], start->key_channel[0], start->key_channel[1], start->listener,
-		start->key_listener};
+		start->key_listener, start->vhost_vsock};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		closep(&fds[i]);
@@ -477,6 +477,9 @@ static int open_channels(struct start *start, struct caisson_error *err)
 	start->machine.console = start->console[1];
 	start->machine.channel = start->machine.key_channel = -1;
 	if (start->machine.vsock_cid != 0) {
+		start->machine.vhost_vsock = start->vhost_vsock = vsock_open_device(err);
+		if (start->vhost_vsock < 0)
+			return start->vhost_vsock;
 		start->listener = vsock_listen(&start->config.vsock_port, err);
 		if (start->listener < 0)
 			return start->listener;
@@ -581,7 +584,7 @@ static int start_qemu(struct start *start, pid_t *ret_pid, struct caisson_error 
 {
 	struct process_options process = PROCESS_OPTIONS_INIT;
 	_cleanup_strv_ struct strv arguments = STRV_INIT;
-	int fds[2 * QEMU_DISKS_MOST + 8];
+	int fds[2 * QEMU_DISKS_MOST + 9];
 	pid_t pid;
 	int r;
 
@@ -615,7 +618,7 @@ static int start_qemu(struct start *start, pid_t *ret_pid, struct caisson_error 
 static void close_qemu_ends(struct start *start)
 {
 	int *ends[] = {&start->console[1], &start->channel[1], &start->key_channel[1],
-		&start->initramfs, &start->kernel_fd, &start->image_fd};
+		&start->initramfs, &start->kernel_fd, &start->image_fd, &start->vhost_vsock};
 
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
 		closep(ends[i]);

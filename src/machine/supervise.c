@@ -3,12 +3,11 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -17,36 +16,37 @@
 #include "base/process.h"
 #include "key/protocol.h"
 #include "machine/console.h"
+#include "machine/sink.h"
+#include "machine/terminal.h"
 #include "machine/vsock.h"
 #include "wire/frame.h"
 #include "wire/message.h"
 
-#define STATUS_CAISSON 125
-#define CHUNK          32768
-/* What a guest may have written that the caller's descriptors have not taken yet. */
-#define PENDING_MOST (8 * FRAME_PAYLOAD_MOST)
-/* Only this much is written to a pipe that polls as writable without waiting (pipe(7)). */
-#define PIPE_CHUNK 4096
+/* As a shell has them; the first is ours, as with container engines. */
+#define STATUS_CAISSON        125
+#define STATUS_NOT_EXECUTABLE 126
+#define STATUS_NOT_FOUND      127
+
+#define CHUNK                 32768
+/* What the guest has not taken yet before standard input is left alone. */
+#define OUT_MOST (8 * FRAME_PAYLOAD_MOST)
 /* After this many of SIGINT or SIGTERM the machine is killed. */
 #define PATIENCE 3
-
-struct output {
-	int fd;
-	size_t chunk;
-	struct strbuf pending;
-	bool closed; /* nobody reads it any more: what comes is dropped */
-};
+/* Sentences that a guest may put on the user's terminal. */
+#define WARNINGS_MOST 16
 
 struct run {
 	struct supervision *with;
 	int signals, qemu; /* descriptors */
 	struct console console;
 	struct strbuf in, out, key_in, key_out;
-	struct output output, error;
+	struct sink output, error;
 	uint32_t credit; /* of standard input */
+	struct terminal terminal;
 	bool input_open, ready, started, qemu_gone, killed;
+	bool asked;      /* for keys: a machine does that once */
 	int qemu_status; /* as a shell has it */
-	int impatience;
+	int impatience, warnings;
 	int ended;                    /* the workload's status; -1 until it is known */
 	int failed;                   /* the status that came with `failure`; -1 without */
 	struct caisson_error failure; /* what the guest, or the exchange with it, said */
@@ -60,26 +60,16 @@ static void send_guest(struct run *run, uint8_t type, const void *payload, size_
 
 static void send_window(struct run *run)
 {
-	struct winsize size;
-	uint16_t numbers[2];
+	uint16_t size[2];
 
-	if (ioctl(run->with->options->output, TIOCGWINSZ, &size) < 0)
-		return;
-	numbers[0] = htole16(size.ws_row);
-	numbers[1] = htole16(size.ws_col);
-	send_guest(run, MESSAGE_WINDOW, numbers, sizeof(numbers));
+	if (terminal_size(run->with->options->output, size))
+		send_guest(run, MESSAGE_WINDOW, size, sizeof(size));
 }
 
 static void kill_machine(struct run *run)
 {
 	run->killed = true;
 	(void)kill(run->with->qemu, SIGKILL);
-}
-
-static void drop_output(struct output *output)
-{
-	output->closed = true;
-	strbuf_clear(&output->pending);
 }
 
 static void handle_signal(struct run *run)
@@ -96,15 +86,27 @@ static void handle_signal(struct run *run)
 		}
 		if (number == SIGINT || number == SIGTERM)
 			run->impatience++;
-		if (run->started && run->impatience < PATIENCE) {
+		if (run->started && !run->killed && !run->qemu_gone && run->impatience < PATIENCE) {
 			send_guest(run, MESSAGE_SIGNAL, &number, sizeof(number));
 			continue;
 		}
 		/* There is no workload to tell, or it was told often enough. */
 		run->ended = 128 + number;
-		drop_output(&run->output);
-		drop_output(&run->error);
+		sink_drop(&run->output);
+		sink_drop(&run->error);
 		kill_machine(run);
+	}
+}
+
+static int failure_code(int status)
+{
+	switch (status) {
+	case STATUS_NOT_EXECUTABLE:
+		return EACCES;
+	case STATUS_NOT_FOUND:
+		return ENOENT;
+	default:
+		return EIO;
 	}
 }
 
@@ -114,54 +116,71 @@ static void handle_failure(struct run *run, const struct frame *frame)
 	const char *text = (const char *)frame->payload + 3;
 	size_t length;
 
+	kill_machine(run);
 	if (frame->size < 3)
 		return;
 	length = (size_t)frame->payload[1] | (size_t)frame->payload[2] << 8;
 	if (length > frame->size - 3)
 		return;
-	run->failed = frame->payload[0];
+	/* No other status means a failure, whatever a guest says. */
+	run->failed = STATUS_CAISSON;
+	if (frame->payload[0] == STATUS_NOT_EXECUTABLE || frame->payload[0] == STATUS_NOT_FOUND)
+		run->failed = frame->payload[0];
 	/* A refusal by the key service was heard first, with more detail than the guest got. */
 	if (run->failure.code == 0)
-		caisson_refuse(&run->failure, run->failed == 127 ? ENOENT : EIO, "%.*s",
-			(int)length, text);
+		caisson_refuse(&run->failure, failure_code(run->failed), "%.*s", (int)length, text);
 	if (frame->size - 3 > length)
 		caisson_hint(&run->failure, "%.*s", (int)(frame->size - 3 - length), text + length);
-	kill_machine(run);
+}
+
+static void handle_started(struct run *run)
+{
+	const struct caisson_machine_options *options = run->with->options;
+
+	/* Once: each of these may put something on its way to the guest. */
+	if (run->started)
+		return;
+	run->started = true;
+	log_debug(run->with->log, "the workload was started");
+	if (!options->terminal)
+		return;
+	send_window(run);
+	/* Not before: until now, Ctrl-C was for us. */
+	if (options->interactive)
+		terminal_raw(&run->terminal, options->input);
+}
+
+/* A guest that grants too much gets no more than it could have. */
+static void handle_credit(struct run *run, const struct frame *frame)
+{
+	uint32_t credit;
+
+	if (frame->size != sizeof(credit))
+		return;
+	memcpy(&credit, frame->payload, sizeof(credit));
+	run->credit += MIN(le32toh(credit), MESSAGE_CREDIT_MOST - run->credit);
 }
 
 static void handle_frame(struct run *run, const struct frame *frame)
 {
-	uint32_t credit;
-
 	switch (frame->type) {
 	case MESSAGE_READY:
+		if (!run->ready)
+			log_debug(run->with->log, "the guest is up");
 		run->ready = true;
 		run->deadline = 0;
-		log_debug(run->with->log, "the guest is up");
 		break;
 	case MESSAGE_STARTED:
-		run->started = true;
-		if (run->with->options->terminal)
-			send_window(run);
-		log_debug(run->with->log, "the workload was started");
+		handle_started(run);
 		break;
 	case MESSAGE_STDOUT:
-	case MESSAGE_STDERR: {
-		struct output *to = frame->type == MESSAGE_STDOUT ? &run->output : &run->error;
-
-		if (!to->closed)
-			strbuf_add(&to->pending, frame->payload, frame->size);
+		sink_add(&run->output, frame->payload, frame->size);
 		break;
-	}
+	case MESSAGE_STDERR:
+		sink_add(&run->error, frame->payload, frame->size);
+		break;
 	case MESSAGE_CREDIT:
-		if (frame->size == sizeof(credit)) {
-			memcpy(&credit, frame->payload, sizeof(credit));
-			credit = le32toh(credit);
-			/* A guest that grants too much gets no more than it could have. */
-			if (credit > MESSAGE_CREDIT_MOST - run->credit)
-				credit = MESSAGE_CREDIT_MOST - run->credit;
-			run->credit += credit;
-		}
+		handle_credit(run, frame);
 		break;
 	case MESSAGE_FAILED:
 		handle_failure(run, frame);
@@ -174,7 +193,9 @@ static void handle_frame(struct run *run, const struct frame *frame)
 		kill_machine(run);
 		break;
 	case MESSAGE_WARNING:
-		log_warning(run->with->log, "%.*s", (int)frame->size, (const char *)frame->payload);
+		if (run->warnings++ < WARNINGS_MOST)
+			log_warning(run->with->log, "%.*s", (int)frame->size,
+				(const char *)frame->payload);
 		break;
 	default:
 		break; /* of a newer guest */
@@ -235,6 +256,7 @@ static void answer_keys(struct run *run, const struct frame *frame)
 	int r = key_service_answer(
 		run->with->keys, run->with->name, frame->payload, frame->size, &reply, &err);
 
+	run->asked = true;
 	if (r < 0 && run->failure.code == 0) {
 		run->failure = err;
 		caisson_wrap(&run->failure, "the key service refused the machine");
@@ -251,7 +273,9 @@ static void read_key_channel(struct run *run)
 
 	if (fill(run->with->key_channel, &run->key_in)) {
 		while ((r = frame_peek(&run->key_in, &frame, &err)) == 1) {
-			if (frame.type == KEY_FRAME_HELLO)
+			/* Each costs a write to the databases: a workload that opens the port
+			   again gets none. */
+			if (frame.type == KEY_FRAME_HELLO && !run->asked)
 				answer_keys(run, &frame);
 			frame_drop(&run->key_in, &frame);
 		}
@@ -279,20 +303,12 @@ static void read_input(struct run *run)
 }
 
 /* A reader that went away is for the workload what it would be for a local program. */
-static void write_output(struct run *run, struct output *output)
+static void write_output(struct run *run, struct sink *sink)
 {
-	uint8_t type = output == &run->output ? MESSAGE_STDOUT : MESSAGE_STDERR;
-	ssize_t n =
-		write(output->fd, output->pending.data, MIN(output->pending.size, output->chunk));
+	uint8_t type = sink == &run->output ? MESSAGE_STDOUT : MESSAGE_STDERR;
 
-	if (n >= 0) {
-		strbuf_consume(&output->pending, (size_t)n);
-		return;
-	}
-	if (errno == EAGAIN || errno == EINTR)
-		return;
-	drop_output(output);
-	send_guest(run, MESSAGE_CLOSED, &type, sizeof(type));
+	if (!sink_write(sink))
+		send_guest(run, MESSAGE_CLOSED, &type, sizeof(type));
 }
 
 static void accept_guest(struct run *run, int *listener, int *channel)
@@ -332,18 +348,18 @@ static short wants(bool read, bool write)
 static void arm(struct run *run, struct pollfd polled[static POLLED])
 {
 	const struct supervision *with = run->with;
-	bool room =
-		run->output.pending.size < PENDING_MOST && run->error.pending.size < PENDING_MOST;
-	bool input = run->input_open && run->credit > 0 && run->out.size < PENDING_MOST;
+	bool room = sink_has_room(&run->output) && sink_has_room(&run->error);
+	bool input = run->input_open && run->credit > 0 && run->out.size < OUT_MOST;
 	bool write_out = run->output.pending.size > 0, write_error = run->error.pending.size > 0;
 
 	polled[SIGNALS] = (struct pollfd){.fd = run->signals, .events = POLLIN};
 	polled[QEMU] = (struct pollfd){.fd = run->qemu_gone ? -1 : run->qemu, .events = POLLIN};
-	polled[CONSOLE] = (struct pollfd){.fd = with->console, .events = POLLIN};
+	polled[CONSOLE] = (struct pollfd){
+		.fd = room || !with->options->console ? with->console : -1, .events = POLLIN};
 	polled[CHANNEL] = (struct pollfd){.fd = room || run->out.size > 0 ? with->channel : -1,
 		.events = wants(room, run->out.size > 0)};
 	polled[KEY_CHANNEL] = (struct pollfd){
-		.fd = with->key_channel, .events = wants(true, run->key_out.size > 0)};
+		.fd = with->key_channel, .events = wants(!run->asked, run->key_out.size > 0)};
 	polled[INPUT] = (struct pollfd){.fd = input ? with->options->input : -1, .events = POLLIN};
 	polled[OUTPUT] = (struct pollfd){.fd = write_out ? run->output.fd : -1, .events = POLLOUT};
 	polled[ERROR] = (struct pollfd){.fd = write_error ? run->error.fd : -1, .events = POLLOUT};
@@ -369,7 +385,8 @@ static void dispatch_guest(struct run *run, const struct pollfd polled[static PO
 	if (with->channel >= 0 && polled[CHANNEL].revents & POLLOUT &&
 		!drain(with->channel, &run->out))
 		strbuf_clear(&run->out);
-	if (polled[CONSOLE].revents != 0 && !console_read(&run->console, with->console)) {
+	if (polled[CONSOLE].revents != 0 && !console_read(&run->console, with->console,
+						    with->options->console ? &run->error : NULL)) {
 		closep(&with->console);
 		with->console = -1;
 	}
@@ -396,7 +413,8 @@ static int time_left(const struct run *run)
 
 	if (run->deadline == 0)
 		return -1;
-	return now >= run->deadline ? 0 : (int)((run->deadline - now) / 1000) + 1;
+	return now >= run->deadline ? 0
+				    : (int)MIN((run->deadline - now) / 1000 + 1, (uint64_t)INT_MAX);
 }
 
 /* Until QEMU has ended, what it had written has been read, and what was read has been passed on. */
@@ -427,29 +445,25 @@ static int loop(struct run *run, struct caisson_error *err)
 	return 0;
 }
 
-static int open_signals(sigset_t *ret_before, struct caisson_error *err)
+static int open_signals(struct caisson_error *err)
 {
 	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
+	struct sigaction hangup;
 	sigset_t set;
 	int fd;
 
 	sigemptyset(&set);
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 		sigaddset(&set, numbers[i]);
-	if (sigprocmask(SIG_BLOCK, &set, ret_before) < 0)
+	/* What is blocked is delivered even when it is ignored: nohup(1) would do nothing. */
+	if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler == SIG_IGN)
+		sigdelset(&set, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return caisson_fail(err, errno, "block signals");
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
 		return caisson_fail(err, errno, "listen for signals");
 	return fd;
-}
-
-static void open_output(struct output *output, int fd)
-{
-	struct stat st;
-
-	output->fd = fd;
-	output->chunk = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? CHUNK : PIPE_CHUNK;
 }
 
 /* QEMU's own last words, when it had any: no memory, no such device. 0 when it said nothing. */
@@ -476,21 +490,56 @@ static int quote_qemu(int log, int status, struct caisson_error *err)
 	return -EIO;
 }
 
+/* A workload that had written all before the disk was full has ended well: its output has not. */
+static int check_output(const struct sink *sink, const char *name, struct caisson_error *err)
+{
+	if (sink->code == 0 || sink->code == EPIPE)
+		return 0;
+	return caisson_fail(err, sink->code, "write the workload's standard %s", name);
+}
+
 static int conclude(struct run *run, int *ret_status, struct caisson_error *err)
 {
-	*ret_status = run->ended >= 0 ? run->ended : STATUS_CAISSON;
-	if (run->failed >= 0)
-		*ret_status = run->failed;
+	int r;
+
+	*ret_status = run->failed >= 0 ? run->failed : STATUS_CAISSON;
 	if (run->failure.code != 0 && run->ended < 0) {
-		*err = run->failure;
-		return -err->code;
+		if (err != NULL)
+			*err = run->failure;
+		return -run->failure.code;
 	}
-	if (run->ended >= 0)
-		return run->ended;
-	if (!run->ready &&
-		quote_qemu(run->with->qemu_log, run->killed ? 0 : run->qemu_status, err) < 0)
-		return -err->code;
-	return console_explain(&run->console, run->ready, err);
+	if (run->ended >= 0) {
+		r = check_output(&run->output, "output", err);
+		if (r == 0)
+			r = check_output(&run->error, "error", err);
+		return r < 0 ? r : run->ended;
+	}
+	r = run->ready ? 0
+		       : quote_qemu(run->with->qemu_log, run->killed ? 0 : run->qemu_status, err);
+	return r < 0 ? r : console_explain(&run->console, run->ready, err);
+}
+
+static int watch(struct run *run, struct caisson_error *err)
+{
+	run->qemu = (int)syscall(SYS_pidfd_open, run->with->qemu, 0);
+	if (run->qemu < 0)
+		return caisson_fail(err, errno, "watch QEMU");
+	run->signals = open_signals(err);
+	return run->signals < 0 ? run->signals : 0;
+}
+
+static void run_done(struct run *run)
+{
+	terminal_restore(&run->terminal);
+	console_done(&run->console);
+	strbuf_done(&run->in);
+	strbuf_done(&run->out);
+	strbuf_done(&run->key_in);
+	strbuf_done(&run->key_out);
+	sink_done(&run->output);
+	sink_done(&run->error);
+	closep(&run->signals);
+	closep(&run->qemu);
 }
 
 int supervise(struct supervision *supervision, int *ret_status, struct caisson_error *err)
@@ -498,44 +547,32 @@ int supervise(struct supervision *supervision, int *ret_status, struct caisson_e
 	const struct caisson_machine_options *options = supervision->options;
 	unsigned int timeout = options->boot_timeout > 0 ? options->boot_timeout : 120;
 	struct run run = {.with = supervision,
+		.signals = -1,
+		.qemu = -1,
 		.ended = -1,
 		.failed = -1,
 		.input_open = options->interactive,
 		.deadline = now_usec() + timeout * 1000000ull};
-	_cleanup_close_ int signals = -1, qemu = -1;
 	sigset_t before;
 	int r;
 
-	signals = open_signals(&before, err);
-	if (signals < 0)
-		return signals;
-	qemu = (int)syscall(SYS_pidfd_open, supervision->qemu, 0);
-	if (qemu < 0)
-		return caisson_fail(err, errno, "watch QEMU");
-	run.signals = signals;
-	run.qemu = qemu;
-	console_init(
-		&run.console, supervision->console_log, options->console ? options->error : -1);
-	open_output(&run.output, options->output);
-	open_output(&run.error, options->error);
+	(void)sigprocmask(SIG_SETMASK, NULL, &before);
+	console_init(&run.console, supervision->console_log);
+	sink_init(&run.output, options->output);
+	sink_init(&run.error, options->error);
 	if (supervision->channel >= 0)
 		(void)set_nonblocking(supervision->channel, true);
 	if (supervision->key_channel >= 0)
 		(void)set_nonblocking(supervision->key_channel, true);
 
-	r = loop(&run, err);
+	r = watch(&run, err);
+	if (r == 0)
+		r = loop(&run, err);
 	(void)kill(supervision->qemu, SIGKILL);
 	(void)process_wait(supervision->qemu, &run.qemu_status, NULL);
 	if (r == 0)
 		r = conclude(&run, ret_status, err);
-
-	console_done(&run.console);
-	strbuf_done(&run.in);
-	strbuf_done(&run.out);
-	strbuf_done(&run.key_in);
-	strbuf_done(&run.key_out);
-	strbuf_done(&run.output.pending);
-	strbuf_done(&run.error.pending);
+	run_done(&run);
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	return r;
 }

@@ -8,11 +8,23 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/macros.h"
+
+#define VHOST_DEVICE "/dev/vhost-vsock"
+
+int vsock_open_device(struct caisson_error *err)
+{
+	int fd = open_file(VHOST_DEVICE, O_RDWR, 0, err);
+
+	if (fd == -ENOENT)
+		return caisson_hint(err, "load the kernel module vhost_vsock on this host");
+	return fd;
+}
 
 bool vsock_usable(void)
 {
-	_cleanup_close_ int device = open("/dev/vhost-vsock", O_RDWR | O_CLOEXEC);
+	_cleanup_close_ int device = open(VHOST_DEVICE, O_RDWR | O_CLOEXEC);
 	_cleanup_close_ int fd = -1;
 
 	if (device < 0)

@@ -8,6 +8,8 @@
 
 /* Whether this host can give a guest a vsock device. */
 bool vsock_usable(void);
+/* Opens the device that makes one, for QEMU, which may not open it itself. */
+int vsock_open_device(struct caisson_error *err);
 /* Listens on a free port. Returns the descriptor. */
 int vsock_listen(unsigned int *ret_port, struct caisson_error *err);
 /* Accepts one connection from guest @cid; others are closed. -EAGAIN when none was there. */

@@ -26,10 +26,10 @@ enum message_type {
 	MESSAGE_STDERR = 4,  /* bytes */
 	MESSAGE_CREDIT = 5,  /* u32: so many more bytes of standard input are welcome */
 	/* u8 status for `run` (125 to 127) | u16 length of the sentence | sentence | hint: the
-	   machine cannot go on; it ends by itself after this. */
+	   machine cannot go on, and waits to be switched off. */
 	MESSAGE_FAILED = 6,
 	/* u8 status as a shell gives it (128 + N for signal N): everything is unmounted and on
-	   disk, the machine may be switched off. */
+	   disk, the machine waits to be switched off. */
 	MESSAGE_ENDED = 7,
 	MESSAGE_WARNING = 8, /* a sentence for the user */
 

@@ -16,7 +16,7 @@ print(*(d["verdict"] for d in json.load(open(sys.argv[1])) if d["check"] == sys.
 
 try "$caisson" doctor
 ended 'doctor ends with 0 where machines run' 0
-for what in qemu-system-x86_64 sqfstar mke2fs e2fsck 'guest programs' kernel 'kernel: base' \
+for what in qemu-system-x86_64 mksquashfs mke2fs e2fsck 'guest programs' kernel 'kernel: base' \
 	'kernel: volumes' keys state; do
 	like "$what is there" "^ok +$what " "$out"
 done
@@ -47,7 +47,7 @@ if may_mount; then
 	like 'and says what' '^broken +qemu-system-x86_64 +not installed' "$out"
 	like 'and what to do' 'hint: +install qemu-system-x86' "$out"
 	like 'all of it' '^broken +mke2fs ' "$out"
-	like 'the rest is looked at all the same' '^ok +sqfstar ' "$out"
+	like 'the rest is looked at all the same' '^ok +mksquashfs ' "$out"
 	try "$caisson" volume create data --size 64M
 	ended 'a volume cannot be created without mke2fs' 1 'mke2fs'
 	same 'and nothing is left' '' "$(ls -A "$CAISSON_STATE/volumes")"

@@ -85,11 +85,11 @@ skip() { # REASON DESCRIPTION
 	echo "ok $tap_number - $2 # SKIP $1"
 }
 
-# Passes when the command does.
+# Passes when the command does; what that prints is no line of the protocol.
 check() { # DESCRIPTION COMMAND...
 	local description=$1
 	shift
-	if "$@"; then
+	if "$@" >&2; then
 		point yes "$description"
 	else
 		point no "$description"
@@ -100,7 +100,7 @@ check() { # DESCRIPTION COMMAND...
 check_not() { # DESCRIPTION COMMAND...
 	local description=$1
 	shift
-	if "$@"; then
+	if "$@" >&2; then
 		point no "$description"
 		diag "succeeded: $*"
 	else

@@ -48,6 +48,8 @@ class Terminal:
             return False
         chunk = os.read(self.master, 65536)
         self.seen += chunk
+        sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
         return bool(chunk)
 
     def expect(self, pattern):
@@ -66,7 +68,6 @@ class Terminal:
     def give_up(self, pattern):
         os.kill(self.pid, 9)
         os.waitpid(self.pid, 0)
-        sys.stdout.buffer.write(self.seen)
         print(f'\nterminal.py: {pattern!r} did not come', file=sys.stderr)
         sys.exit(99)
 
@@ -77,11 +78,10 @@ class Terminal:
             if not ready:
                 self.give_up('the end')
             if self.master in ready:
-                self.seen += os.read(self.master, 65536)
+                self.read(time.monotonic() + 1)
             elif end in ready:
                 break
         status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        sys.stdout.buffer.write(self.seen)
         if termios.tcgetattr(self.slave) != self.before:
             print('terminal.py: the modes were not put back', file=sys.stderr)
             return 98

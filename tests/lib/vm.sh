@@ -40,17 +40,19 @@ vm_prepare() { # FOLDER
 }
 
 vm_begin() { # BUILD
-	local key folder lock
+	local key shared folder lock
 	tap_begin "$1"
 	command -v qemu-system-x86_64 >/dev/null || tap_skip_all 'QEMU is not installed'
 	key=$(cat "$caisson" "$build/caisson-init" "$build/caisson-unlock" "$source"/tests/lib/*.sh \
 		/proc/sys/kernel/random/boot_id <(ls /boot) <(id -u) | sha256sum | cut -c 1-16)
-	folder=$build/test-vm/$key
-	mkdir -p "$build/test-vm"
-	exec {lock}>"$build/test-vm/lock"
+	shared=$build/test-vm
+	[ -w "$build" ] || shared=$work/shared
+	folder=$shared/$key
+	mkdir -p "$shared"
+	exec {lock}>"$shared/lock"
 	flock "$lock"
 	if [ ! -d "$folder" ]; then
-		rm -rf "$build"/test-vm/*/
+		rm -rf "$shared"/*/
 		vm_prepare "$folder" || {
 			echo 'Bail out! the shared state could not be made'
 			exit 1

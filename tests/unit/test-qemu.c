@@ -39,7 +39,7 @@ static void test_microvm(void **state _unused_)
 	struct qemu_machine machine = example();
 	_cleanup_strv_ struct strv arguments = STRV_INIT;
 	struct caisson_error err = {0};
-	int fds[QEMU_DISKS_MOST + 4];
+	int fds[QEMU_DISKS_MOST + 5];
 
 	assert_ok(qemu_arguments(&machine, &arguments, &err), &err);
 	assert_string_equal(arguments.items[0], QEMU_PROGRAM);
@@ -67,10 +67,11 @@ static void test_q35_and_vsock(void **state _unused_)
 	machine.microvm = false;
 	machine.kvm = true;
 	machine.vsock_cid = 77;
+	machine.vhost_vsock = 11;
 	machine.channel = machine.key_channel = -1;
 	machine.network = false;
 	assert_ok(qemu_arguments(&machine, &arguments, &err), &err);
-	assert_true(has(&arguments, "-device", "vhost-vsock-pci,guest-cid=77"));
+	assert_true(has(&arguments, "-device", "vhost-vsock-pci,guest-cid=77,vhostfd=11"));
 	assert_true(has(&arguments, "-cpu", "host"));
 	for (size_t i = 0; i < arguments.count; i++) {
 		assert_null(strstr(arguments.items[i], "virtserialport"));
@@ -131,7 +132,7 @@ static void explain(const char *text, size_t size, const char *wanted)
 	struct console console;
 	struct caisson_error err = {0};
 
-	console_init(&console, -1, -1);
+	console_init(&console, -1);
 	strbuf_add(&console.tail, text, size);
 	assert_refused(console_explain(&console, false, &err), &err, EIO);
 	assert_string_equal(err.message, wanted);

@@ -20,8 +20,9 @@ try timeout 170 "$terminal" size=33x99 'expect=# ' \
 ended 'a shell on a terminal: its size, Ctrl-C, Ctrl-D, its status; modes are put back' 5
 same 'nothing of the kernel is on it' 0 "$(grep -ac 'Linux version' "$work/out")"
 
-try timeout 170 "$terminal" 'expect=here' 'send=\x1c' -- "$caisson" run --rm -it "$busybox" \
-	sh -c 'echo here; exec sleep 1000'
+# Behind cat's first line: busybox's shell ignores SIGQUIT.
+try timeout 170 "$terminal" 'expect=here' 'send=x\n' 'expect=x\r\nx\r\n' 'send=\x1c' -- \
+	"$caisson" run --rm -it "$busybox" sh -c 'echo here; exec cat'
 ended 'Ctrl-\ is the workload'"'"'s too' 131
 
 try timeout 170 "$terminal" -- "$caisson" run --rm -it --user app "$busybox" \
