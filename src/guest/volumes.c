@@ -283,21 +283,37 @@ int guest_volumes_mount_layer(struct guest *guest, char **ret_layer, struct cais
 	return 0;
 }
 
+static int mount_in_root(const struct guest_volume *volume, struct caisson_error *err)
+{
+	_cleanup_close_ int fd = guest_root_directory(volume->mount, 0755, err);
+	char target[32];
+
+	if (fd < 0)
+		return fd;
+	snprintf(target, sizeof(target), "/proc/self/fd/%d", fd);
+	return mount_volume(volume, target, err);
+}
+
+/* A folder sorts before what is in it: "/data" before "/data/log". */
+static int compare_mounts(const void *a, const void *b)
+{
+	const struct guest_volume *x = a, *y = b;
+
+	return strcmp(x->mount, y->mount);
+}
+
 int guest_volumes_mount(struct guest *guest, struct caisson_error *err)
 {
-	for (size_t i = 0; i < guest->config.volume_count; i++) {
-		const struct guest_volume *volume = &guest->config.volumes[i];
-		_cleanup_close_ int fd = -1;
-		char target[32];
-		int r;
+	struct guest_config *config = &guest->config;
 
-		if (strcmp(volume->mount, "/") == 0)
-			continue;
-		fd = guest_root_directory(volume->mount, 0755, err);
-		if (fd < 0)
-			return fd;
-		snprintf(target, sizeof(target), "/proc/self/fd/%d", fd);
-		r = mount_volume(volume, target, err);
+	if (config->volume_count > 1)
+		qsort(config->volumes, config->volume_count, sizeof(*config->volumes),
+			compare_mounts);
+	for (size_t i = 0; i < config->volume_count; i++) {
+		int r = 0;
+
+		if (strcmp(config->volumes[i].mount, "/") != 0)
+			r = mount_in_root(&config->volumes[i], err);
 		if (r < 0)
 			return r;
 	}
