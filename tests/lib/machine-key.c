@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * For tests alone, and never installed: writes the machine key of a volume to a descriptor, so that a
- * test can open the container with something else than caisson.
+ * For tests alone, and never installed: writes the machine key of a volume to a descriptor, so that
+ * a test can open the container with something else than caisson.
  */
 #include <stdio.h>
 #include <stdlib.h>
