@@ -52,7 +52,7 @@ vm_begin() { # BUILD
 	exec {lock}>"$shared/lock"
 	flock "$lock"
 	if [ ! -d "$folder" ]; then
-		rm -rf "$shared"/*/
+		rm -rf "${shared:?}"/*/
 		vm_prepare "$folder" || {
 			echo 'Bail out! the shared state could not be made'
 			exit 1
