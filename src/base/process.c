@@ -141,7 +141,7 @@ pid_t process_start(
 
 int process_wait(pid_t pid, int *ret_status, struct caisson_error *err)
 {
-	int status;
+	int status = 0;
 
 	while (waitpid(pid, &status, 0) < 0) {
 		if (errno != EINTR)
@@ -207,7 +207,7 @@ int process_run(const char *const argv[], const struct process_options *options,
 	struct process_options piped = options ? *options : PROCESS_OPTIONS_INIT;
 	_cleanup_close_ int out_read = -1, out_write = -1, err_read = -1, err_write = -1;
 	_cleanup_strbuf_ struct strbuf errors = STRBUF_INIT;
-	int pipes[2], status, r;
+	int pipes[2], status = 0, r;
 	pid_t pid;
 
 	if (pipe2(pipes, O_CLOEXEC) < 0)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -250,7 +251,16 @@ static int prepare(struct start *start, struct caisson_error *err)
 	r = start_make_base(start, err);
 	if (r < 0)
 		return caisson_wrap(err, "boot archive");
-	r = machine_folder_new(start->state, options->name, start->image.name, &start->folder, err);
+	return 0;
+}
+
+/* What takes long, and leaves only what the next command can use, is done: from here on everything
+   is the machine's, and quick. */
+static int prepare_machine(struct start *start, struct caisson_error *err)
+{
+	int r = machine_folder_new(
+		start->state, start->options->name, start->image.name, &start->folder, err);
+
 	if (r < 0)
 		return r;
 	start->machine.name = start->folder.name;
@@ -273,12 +283,21 @@ int machine_run(const struct state *state, const struct caisson_log *log,
 {
 	_cleanup_(start_done) struct start start = {.state = state, .log = log, .options = options};
 	int status = STATUS_CAISSON, r;
+	sigset_t set, before;
 	bool started;
 
 	start_init(&start);
 	r = start_check_options(options, err);
 	if (r == 0)
 		r = prepare(&start, err);
+	if (r == 0)
+		r = supervise_block_signals(&set, &before, err);
+	if (r < 0) {
+		if (ret_status != NULL)
+			*ret_status = status;
+		return r;
+	}
+	r = prepare_machine(&start, err);
 	/* What never started leaves nothing to look at. */
 	started = r == 0;
 	if (r == 0)
@@ -288,6 +307,7 @@ int machine_run(const struct state *state, const struct caisson_log *log,
 	if (start.folder.name != NULL)
 		(void)machine_folder_end(
 			&start.folder, r >= 0 ? r : status, options->remove || !started, NULL);
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	if (ret_status != NULL)
 		*ret_status = r >= 0 ? r : status;
 	return r;

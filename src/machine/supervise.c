@@ -445,21 +445,29 @@ static int loop(struct run *run, struct caisson_error *err)
 	return 0;
 }
 
-static int open_signals(struct caisson_error *err)
+int supervise_block_signals(sigset_t *ret_set, sigset_t *ret_before, struct caisson_error *err)
 {
 	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
 	struct sigaction hangup;
-	sigset_t set;
-	int fd;
 
-	sigemptyset(&set);
+	sigemptyset(ret_set);
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
-		sigaddset(&set, numbers[i]);
+		sigaddset(ret_set, numbers[i]);
 	/* What is blocked is delivered even when it is ignored: nohup(1) would do nothing. */
 	if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler == SIG_IGN)
-		sigdelset(&set, SIGHUP);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		sigdelset(ret_set, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, ret_set, ret_before) < 0)
 		return caisson_fail(err, errno, "block signals");
+	return 0;
+}
+
+static int open_signals(struct caisson_error *err)
+{
+	sigset_t set, before;
+	int fd, r = supervise_block_signals(&set, &before, err);
+
+	if (r < 0)
+		return r;
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
 		return caisson_fail(err, errno, "listen for signals");

@@ -4,6 +4,7 @@
 
 #include <caisson/log.h>
 #include <caisson/machine.h>
+#include <signal.h>
 #include <sys/types.h>
 
 #include "key/service.h"
@@ -22,6 +23,14 @@ struct supervision {
 	const struct caisson_machine_options *options;
 	const struct caisson_log *log;
 };
+
+/*
+ * Blocks the signals that supervise() reads from a descriptor. Whoever makes what must not be left
+ * behind (a machine's folder) calls this first, and sets *@ret_before back at the very end: a
+ * signal that comes between the two is served by supervise(), or ends the process when all is
+ * cleaned up.
+ */
+int supervise_block_signals(sigset_t *ret_set, sigset_t *ret_before, struct caisson_error *err);
 
 /* Returns as caisson_machine_run() does. QEMU is gone when it returns. */
 int supervise(struct supervision *supervision, int *ret_status, struct caisson_error *err);

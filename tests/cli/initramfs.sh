@@ -39,8 +39,13 @@ same 'appended to a file' before "$(head -n 1 pipe.img | tr -d '\0')"
 check 'all of it' cmp -s <(echo before | cat - one.img) pipe.img
 if command -v faketime >/dev/null; then
 	try faketime '2031-05-06 07:08:09' "$caisson" initramfs build -o time.img
-	ended 'at another time' 0
-	check 'too' cmp one.img time.img
+	case $err in
+	*'come first'*) skip 'the program is sanitized' 'at another time' ;;
+	*)
+		ended 'at another time' 0
+		check 'too' cmp one.img time.img
+		;;
+	esac
 else
 	skip 'faketime is not installed' 'at another time'
 fi
