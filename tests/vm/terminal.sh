@@ -12,7 +12,7 @@ try timeout 170 "$terminal" size=33x99 'expect=# ' \
 	'send=tty; echo "term=$TERM"\n' 'expect=/dev/pts/[0-9]' 'expect=term=xterm' \
 	'send=stty size\n' 'expect=33 99' \
 	size=44x111 'send=stty size\n' 'expect=44 111' \
-	'send=echo begin; sleep 1000; echo "status=$?"\n' 'expect=begin\r\n' \
+	'send=sh -c "echo begin; exec sleep 1000"\n' 'expect=begin\r\n' \
 	'send=\x03' 'expect=# ' 'send=echo "status=$?"\n' 'expect=status=130' \
 	'send=echo start; cat\n' 'expect=start\r\n' 'send=echoed\n' 'expect=echoed\r\nechoed' 'send=\x04' 'expect=# ' \
 	'send=echo error >&2\n' 'expect=error\r\nerror|>&2\r\nerror' \
