@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The flattened image as a pax stream into sqfstar. */
+/* The flattened image as a pax stream into mksquashfs. */
 #pragma once
 
 #include <archive.h>
