@@ -71,7 +71,8 @@ static int add_program(const struct initramfs_program *program, struct archive *
 
 	r = recipe_program_source(program, &source, err);
 	if (r == 0)
-		r = closure_new(&closure, NULL, err);
+		r = closure_new(&closure,
+			&(struct closure_options){.dlopen = CLOSURE_DLOPEN_REQUIRED}, err);
 	if (r == 0)
 		r = closure_add_program(closure, source, err);
 	if (r < 0)

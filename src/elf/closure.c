@@ -26,19 +26,25 @@ struct closure {
 	struct loader *loaders[LOADERS_MOST];
 	size_t loader_count;
 	uint64_t generation; /* counts programs */
+	enum closure_dlopen dlopen;
 	struct closure_entry *entries;
 	size_t entry_count, entry_capacity;
 	bool sorted;
+	struct closure_name *names;
+	size_t name_count, name_capacity;
 };
 
-int closure_new(struct closure **ret_closure, const char *root, struct caisson_error *err)
+int closure_new(struct closure **ret_closure, const struct closure_options *options,
+	struct caisson_error *err)
 {
+	const char *root = options->root != NULL ? options->root : "/";
 	struct closure *closure = calloc(1, sizeof(*closure));
 	int r;
 
 	if (closure == NULL)
 		return caisson_fail(err, ENOMEM, "make a closure");
-	r = library_set_open(&closure->set, root != NULL ? root : "/", &dlopen_watch, err);
+	closure->dlopen = options->dlopen;
+	r = library_set_open(&closure->set, root, &dlopen_watch, err);
 	if (r < 0) {
 		free(closure);
 		return r;
@@ -71,8 +77,8 @@ static int grow_entries(struct closure *closure)
 	return 0;
 }
 
-static int add_node(struct closure *closure, struct node *node, const struct location *wanted_by,
-	const char *rule)
+static int add_node(struct closure *closure, struct node *node, enum closure_role role,
+	const struct location *wanted_by, const char *rule)
 {
 	const struct root *root = &closure->set.root;
 	_cleanup_free_ char *path = NULL, *asker = NULL, *text = NULL;
@@ -89,10 +95,13 @@ static int add_node(struct closure *closure, struct node *node, const struct loc
 	closure->entries[closure->entry_count++] = (struct closure_entry){
 		.path = take_ptr(path),
 		.kind = link ? CLOSURE_SYMLINK : CLOSURE_FILE,
+		.role = role,
 		.target = link ? text : NULL,
 		.source = link ? NULL : text,
 		.mode = node->mode,
 		.size = link ? 0 : node->size,
+		.device = node->device,
+		.inode = node->inode,
 		.wanted_by = take_ptr(asker),
 		.rule = rule,
 	};
@@ -102,7 +111,30 @@ static int add_node(struct closure *closure, struct node *node, const struct loc
 	return 0;
 }
 
-static int keep(struct closure *closure, struct location *location,
+static int add_name(
+	struct closure *closure, const struct location *location, enum closure_role role)
+{
+	_cleanup_free_ char *real = root_path(&closure->set.root, location->node);
+	struct atom *atom;
+
+	if (closure->name_count == closure->name_capacity) {
+		size_t capacity = 2 * closure->name_capacity + 64;
+		void *bigger = reallocarray(closure->names, capacity, sizeof(*closure->names));
+
+		if (bigger == NULL)
+			return -ENOMEM;
+		closure->names = bigger;
+		closure->name_capacity = capacity;
+	}
+	atom = real != NULL ? atom_intern(&closure->set.atoms, real, strlen(real)) : NULL;
+	if (atom == NULL)
+		return -ENOMEM;
+	closure->names[closure->name_count++] =
+		(struct closure_name){location->path->text, atom->text, role};
+	return 0;
+}
+
+static int keep(struct closure *closure, struct location *location, enum closure_role role,
 	const struct location *wanted_by, const char *rule, struct caisson_error *err)
 {
 	int r = 0;
@@ -110,9 +142,11 @@ static int keep(struct closure *closure, struct location *location,
 	if (location->kept)
 		return 0;
 	for (size_t i = 0; i < location->link_count && r >= 0; i++)
-		r = add_node(closure, location->links[i], wanted_by, rule);
+		r = add_node(closure, location->links[i], role, wanted_by, rule);
 	if (r >= 0)
-		r = add_node(closure, location->node, wanted_by, rule);
+		r = add_node(closure, location->node, role, wanted_by, rule);
+	if (r >= 0)
+		r = add_name(closure, location, role);
 	if (r < 0)
 		return caisson_fail(err, r, "list %s", location->path->text);
 	location->kept = true;
@@ -223,9 +257,11 @@ static int keep_configuration(
 	int r = 0;
 
 	if (search->used_cache && closure->cache_location != NULL)
-		r = keep(closure, closure->cache_location, loader, "configuration", err);
+		r = keep(closure, closure->cache_location, CLOSURE_CONFIG, loader, "configuration",
+			err);
 	if (r >= 0 && search->used_folders && search->loader->path_file != NULL)
-		r = keep(closure, search->loader->path_file, loader, "configuration", err);
+		r = keep(closure, search->loader->path_file, CLOSURE_CONFIG, loader,
+			"configuration", err);
 	return r;
 }
 
@@ -244,7 +280,7 @@ static int load_and_keep(
 	int r;
 
 	if (program->object->interpreter == NULL && program->object->request_count == 0)
-		return keep(closure, program, NULL, "program", err);
+		return keep(closure, program, CLOSURE_PROGRAM, NULL, "program", err);
 	r = find_loader(closure, program, &load.search.loader, err);
 	if (r >= 0)
 		r = read_cache(closure, err);
@@ -253,7 +289,7 @@ static int load_and_keep(
 	for (size_t i = 0; i < load.find_count && r >= 0; i++) {
 		const struct find *find = &load.finds[i];
 
-		r = keep(closure, find->location, find->wanted_by, find->rule, err);
+		r = keep(closure, find->location, find->role, find->wanted_by, find->rule, err);
 	}
 	return r >= 0 ? keep_configuration(closure, &load, err) : r;
 }
@@ -292,7 +328,7 @@ int closure_add_program(struct closure *closure, const char *path, struct caisso
 		return -program->object->failure->code;
 	}
 	r = load_and_keep(closure, program, err);
-	return r >= 0 ? keep(closure, named, NULL, "program", err) : r;
+	return r >= 0 ? keep(closure, named, CLOSURE_PROGRAM, NULL, "program", err) : r;
 }
 
 static int compare_entries(const void *a, const void *b)
@@ -312,11 +348,18 @@ const struct closure_entry *closure_entries(struct closure *closure, size_t *ret
 	return closure->entries;
 }
 
+const struct closure_name *closure_names(struct closure *closure, size_t *ret_count)
+{
+	*ret_count = closure->name_count;
+	return closure->names;
+}
+
 void closure_free(struct closure *closure)
 {
 	for (size_t i = 0; i < closure->entry_count; i++)
 		entry_done(&closure->entries[i]);
 	free(closure->entries);
+	free(closure->names);
 	for (size_t i = 0; i < closure->loader_count; i++)
 		loader_free(closure->loaders[i]);
 	cache_done(&closure->cache);

@@ -43,8 +43,8 @@ static void claim(struct load *load, struct atom *name, struct loaded *loaded)
 	name->loaded = loaded;
 }
 
-static int add_find(struct load *load, struct location *location, struct loaded *requester,
-	const char *rule, struct caisson_error *err)
+static int add_find(struct load *load, struct location *location, enum closure_role role,
+	struct loaded *requester, const char *rule, struct caisson_error *err)
 {
 	if (load->find_count == FINDS_MOST)
 		return caisson_refuse(err, E2BIG, "%s needs more than %d files",
@@ -61,6 +61,7 @@ static int add_find(struct load *load, struct location *location, struct loaded 
 	load->finds[load->find_count++] = (struct find){
 		.location = location,
 		.wanted_by = requester != NULL ? requester->location : NULL,
+		.role = role,
 		.rule = rule,
 	};
 	return 0;
@@ -168,7 +169,9 @@ static int find_object(struct load *load, const struct demand *demand, struct at
 		return say_missing(load, demand, err);
 	if (demand->reason != NULL)
 		rule = "dlopen";
-	r = add_find(load, location, demand->requester, rule, err);
+	r = add_find(load, location,
+		strchr(name->text, '/') != NULL ? CLOSURE_FIXED : CLOSURE_LIBRARY,
+		demand->requester, rule, err);
 	if (r < 0)
 		return r;
 	if (location->object->generation == load->generation) {
@@ -348,7 +351,8 @@ static int add_interpreter(struct load *load, struct caisson_error *err)
 
 	if (loader->location == NULL)
 		return 0;
-	r = add_find(load, loader->location, load->search.program, "interpreter", err);
+	r = add_find(load, loader->location, CLOSURE_INTERPRETER, load->search.program,
+		"interpreter", err);
 	if (r < 0)
 		return r;
 	r = add_object(load, loader->location, NULL, &load->interpreter, err);
@@ -375,7 +379,7 @@ int load_program(struct load *load, struct location *program, struct caisson_err
 	if (load->search.loader->kind == LOADER_GLIBC)
 		claim(load, loaded->object->soname, loaded);
 	queue_last(load, loaded);
-	r = add_find(load, program, NULL, "program", err);
+	r = add_find(load, program, CLOSURE_PROGRAM, NULL, "program", err);
 	if (r >= 0)
 		r = add_interpreter(load, err);
 	if (r >= 0)

@@ -9,12 +9,14 @@
 #include <caisson/error.h>
 #include <stdint.h>
 
+#include "elf/closure.h"
 #include "elf/search.h"
 
 /* A path that has to lead where it leads now. */
 struct find {
 	struct location *location;
 	struct location *wanted_by; /* NULL for the program */
+	enum closure_role role;
 	const char *rule;
 };
 

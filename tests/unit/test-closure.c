@@ -90,7 +90,11 @@ static int close_over(
 	size_t count;
 	int r;
 
-	assert_ok(closure_new(&closure, root, err), err);
+	assert_ok(
+		closure_new(&closure,
+			&(struct closure_options){.root = root, .dlopen = CLOSURE_DLOPEN_REQUIRED},
+			err),
+		err);
 	r = closure_add_program(closure, program, err);
 	if (r < 0)
 		assert_true(closure_entries(closure, &count) == NULL || count == 0);
@@ -118,7 +122,11 @@ static void test_root(void **state)
 	put_elf(root, "usr/lib/tool/libfoo.so.1.2",
 		&(struct elf_fixture){.soname = "libfoo.so.1", .needed = {"libc.so.6"}});
 
-	assert_ok(closure_new(&closure, root, &err), &err);
+	assert_ok(
+		closure_new(&closure,
+			&(struct closure_options){.root = root, .dlopen = CLOSURE_DLOPEN_REQUIRED},
+			&err),
+		&err);
 	assert_ok(closure_add_program(closure, "/bin/tool", &err), &err);
 	assert_ok(closure_add_program(closure, "/bin/tool", &err), &err);
 	listed = list(closure, true);
@@ -320,7 +328,9 @@ static bool ask_closure(
 	const struct closure_entry *entries;
 	size_t count;
 
-	assert_ok(closure_new(&closure, NULL, err), err);
+	assert_ok(closure_new(&closure,
+			  &(struct closure_options){.dlopen = CLOSURE_DLOPEN_REQUIRED}, err),
+		err);
 	if (closure_add_program(closure, program, err) < 0)
 		return false;
 	entries = closure_entries(closure, &count);
