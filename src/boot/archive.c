@@ -54,11 +54,11 @@ static void entry_done(struct archive_entry *entry)
 	free(entry->source);
 }
 
-int archive_add(struct archive *archive, const char *path, enum archive_kind kind, mode_t mode,
-	const char *source, dev_t device, struct caisson_error *err)
+/* Takes what @plain points to; its path is set here. */
+static int add_entry(struct archive *archive, const char *path, const struct archive_entry *plain,
+	struct caisson_error *err)
 {
-	_cleanup_(entry_done) struct archive_entry entry = {
-		.kind = kind, .mode = mode, .device = device};
+	_cleanup_(entry_done) struct archive_entry entry = *plain;
 	int r = clean_path(path, &entry.path, err);
 
 	if (r < 0)
@@ -75,11 +75,33 @@ int archive_add(struct archive *archive, const char *path, enum archive_kind kin
 		archive->entries = entries;
 		archive->capacity = capacity;
 	}
-	if (source != NULL && (entry.source = strdup(source)) == NULL)
-		return out_of_memory(err);
 	archive->entries[archive->count++] = entry;
 	entry.path = entry.source = NULL;
 	return 0;
+}
+
+int archive_add(struct archive *archive, const char *path, enum archive_kind kind, mode_t mode,
+	const char *source, dev_t device, struct caisson_error *err)
+{
+	struct archive_entry entry = {.kind = kind, .mode = mode, .device = device};
+
+	if (source != NULL && (entry.source = strdup(source)) == NULL)
+		return out_of_memory(err);
+	entry.size = kind == ARCHIVE_DATA ? strlen(source) : 0;
+	return add_entry(archive, path, &entry, err);
+}
+
+int archive_add_data(struct archive *archive, const char *path, mode_t mode, const void *data,
+	size_t size, struct caisson_error *err)
+{
+	struct archive_entry entry = {.kind = ARCHIVE_DATA, .mode = mode, .size = size};
+
+	entry.source = malloc(size + 1);
+	if (entry.source == NULL)
+		return out_of_memory(err);
+	memcpy(entry.source, data, size);
+	entry.source[size] = '\0';
+	return add_entry(archive, path, &entry, err);
 }
 
 void archive_done(struct archive *archive)
@@ -239,6 +261,8 @@ static bool same(const struct archive_entry *a, const struct archive_entry *b)
 		return true;
 	if (a->mode != b->mode || (a->source == NULL) != (b->source == NULL))
 		return false;
+	if (a->kind == ARCHIVE_DATA)
+		return a->size == b->size && memcmp(a->source, b->source, a->size) == 0;
 	return a->source == NULL || strcmp(a->source, b->source) == 0;
 }
 
@@ -323,8 +347,8 @@ static int write_entry(
 	case ARCHIVE_MODULE:
 		return write_module(writer, entry, err);
 	case ARCHIVE_DATA:
-		return cpio_add_data(writer, entry->path, entry->mode, entry->source,
-			strlen(entry->source), err);
+		return cpio_add_data(
+			writer, entry->path, entry->mode, entry->source, entry->size, err);
 	}
 	return caisson_refuse(err, EINVAL, "/%s is of no known kind", entry->path);
 }

@@ -28,6 +28,7 @@ struct archive_entry {
 	enum archive_kind kind;
 	mode_t mode;
 	char *source; /* a file's path on this machine, a link's target, or text */
+	size_t size;  /* of ARCHIVE_DATA, bytes */
 	dev_t device;
 };
 
@@ -41,6 +42,8 @@ struct archive {
 /* @path may start with a slash. @source is copied; NULL for folders and devices. */
 int archive_add(struct archive *archive, const char *path, enum archive_kind kind, mode_t mode,
 	const char *source, dev_t device, struct caisson_error *err);
+int archive_add_data(struct archive *archive, const char *path, mode_t mode, const void *data,
+	size_t size, struct caisson_error *err);
 /* Sorted, whole and without doubles; -EEXIST when two things want one path. */
 int archive_complete(struct archive *archive, struct caisson_error *err);
 /* The whole archive, with its trailer. */

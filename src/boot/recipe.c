@@ -54,39 +54,65 @@ static int add_entry(struct archive *archive, struct strv *inputs,
 		strv_add(inputs, entry->path);
 		return archive_add(archive, path, ARCHIVE_SYMLINK, 0777, entry->target, 0, err);
 	}
+	if (entry->kind == CLOSURE_DATA)
+		return archive_add_data(archive, path, 0644, entry->data, entry->size, err);
 	strv_add(inputs, entry->source);
 	return archive_add(
 		archive, path, ARCHIVE_FILE, plain_mode(entry->mode), entry->source, 0, err);
 }
 
-/* The program itself moves to @program->path; what it needs stays where it stands. */
-static int add_program(const struct initramfs_program *program, struct archive *archive,
+/* Where an entry of the closure goes: a program may move, what it needs stays where it stands. */
+static const char *place_of(const struct initramfs_recipe *recipe, const struct strv *sources,
+	const struct closure_entry *entry)
+{
+	for (size_t i = 0; entry->kind == CLOSURE_FILE && i < recipe->program_count; i++) {
+		if (recipe->programs[i].path != NULL && strcmp(sources->items[i], entry->path) == 0)
+			return recipe->programs[i].path;
+	}
+	return entry->path;
+}
+
+static int close_over(const struct initramfs_recipe *recipe, struct closure *closure,
+	struct strv *sources, struct caisson_error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < recipe->program_count; i++) {
+		char *source;
+
+		r = recipe_program_source(&recipe->programs[i], &source, err);
+		if (r < 0)
+			return r;
+		strv_add_owned(sources, source);
+		if (!strv_ok(sources))
+			return out_of_memory(err);
+		r = closure_add_program(closure, source, err);
+	}
+	return r;
+}
+
+/* One closure for all programs: what they share is found, and stands there, once. */
+static int add_programs(const struct initramfs_recipe *recipe, struct archive *archive,
 	struct strv *inputs, struct caisson_error *err)
 {
 	_cleanup_(closure_freep) struct closure *closure = NULL;
-	_cleanup_free_ char *source = NULL;
+	_cleanup_strv_ struct strv sources = STRV_INIT;
 	const struct closure_entry *entries;
 	size_t count;
 	int r;
 
-	r = recipe_program_source(program, &source, err);
+	r = closure_new(
+		&closure, &(struct closure_options){.dlopen = CLOSURE_DLOPEN_REQUIRED}, err);
 	if (r == 0)
-		r = closure_new(&closure,
-			&(struct closure_options){.dlopen = CLOSURE_DLOPEN_REQUIRED}, err);
-	if (r == 0)
-		r = closure_add_program(closure, source, err);
+		r = close_over(recipe, closure, &sources, err);
 	if (r < 0)
 		return r;
 	entries = closure_entries(closure, &count);
 	if (entries == NULL && count > 0)
 		return out_of_memory(err);
-	for (size_t i = 0; r == 0 && i < count; i++) {
-		bool itself = program->path != NULL && entries[i].kind == CLOSURE_FILE &&
-			      strcmp(entries[i].path, source) == 0;
-
-		r = add_entry(archive, inputs, &entries[i],
-			itself ? program->path : entries[i].path, err);
-	}
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = add_entry(
+			archive, inputs, &entries[i], place_of(recipe, &sources, &entries[i]), err);
 	return r;
 }
 
@@ -168,8 +194,8 @@ int recipe_collect(const struct initramfs_recipe *recipe, struct archive *archiv
 {
 	int r = add_skeleton(archive, err);
 
-	for (size_t i = 0; r == 0 && i < recipe->program_count; i++)
-		r = add_program(&recipe->programs[i], archive, inputs, err);
+	if (r == 0)
+		r = add_programs(recipe, archive, inputs, err);
 	if (r == 0)
 		r = add_modules(recipe, archive, inputs, err);
 	if (r == 0)

@@ -4,12 +4,14 @@
 #include <stdint.h>
 
 #include "cli/options.h"
+#include "elf/closure.h"
 
 extern const struct cli_command command_run;
 extern const struct cli_command command_volume_create;
 extern const struct cli_command command_volume_list;
 extern const struct cli_command command_volume_inspect;
 extern const struct cli_command command_volume_destroy;
+extern const struct cli_command command_closure;
 extern const struct cli_command command_initramfs_build;
 extern const struct cli_command command_initramfs_list;
 extern const struct cli_command command_doctor;
@@ -22,6 +24,13 @@ extern const struct cli_command *const cli_commands[];
 int cli_guest_programs(char **ret_folder, struct caisson_error *err);
 /* "1.5 GiB" */
 void cli_format_size(uint64_t size, char *text, size_t room);
+
+/* What a command's --dlopen names, by its place among the words of the completion. */
+enum closure_dlopen cli_dlopen_level(unsigned int choice);
+/* The path of a file that is named on the command line, inside @root (NULL: the running system).
+   Owned by the caller. */
+int cli_path_in_root(
+	const char *root, const char *file, char **ret_path, struct caisson_error *err);
 
 /* NULL is taken as memory having run out. */
 struct json_object;

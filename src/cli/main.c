@@ -22,6 +22,7 @@ const struct cli_command *const cli_commands[] = {
 	&command_volume_list,
 	&command_volume_inspect,
 	&command_volume_destroy,
+	&command_closure,
 	&command_initramfs_build,
 	&command_initramfs_list,
 	&command_doctor,

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "elf/cache.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/macros.h"
+#include "elf/hwcaps.h"
 
 /*
  * The formats, in the byte order of the system that runs ldconfig:
@@ -12,10 +14,12 @@
  *   old: "ld.so-1.7.0\0" | u32 count | count * (i32 flags, u32 key, u32 value) | strings
  *   new: "glibc-ld.so.cache" "1.1" | u32 count | u32 size of strings | u8 flags | 3 bytes |
  *        u32 extensions | 12 bytes | count * (i32 flags, u32 key, u32 value, u32, u64 hwcap) |
- * strings
+ *        strings
+ *   extensions: u32 magic | u32 count | count * (u32 tag, u32 flags, u32 offset, u32 size)
  *
  * Keys and values of the new format are offsets from the start of its header. When both are there,
- * that header follows the old entries, on an 8-byte boundary.
+ * that header follows the old entries, on an 8-byte boundary. The extension with tag 1 is a list of
+ * u32 offsets of names below glibc-hwcaps; it and they count from the start of the file.
  */
 #define OLD_MAGIC "ld.so-1.7.0"
 #define NEW_MAGIC "glibc-ld.so.cache1.1"
@@ -29,16 +33,31 @@ enum {
 	ENDIAN_LITTLE = 2,
 	ENDIAN_BIG = 3,
 	SAME_NAME_MOST = 256, /* entries of one name that are looked at */
+	EXTENSION_HEADER = 8,
+	EXTENSION = 16,
+	EXTENSIONS_MOST = 64,
+	EXTENSION_LEVELS = 1,
+	PLATFORM_MASK = 0xf, /* of the bits from 48 on: i586, i686, haswell, xeon_phi */
 };
+
+#define EXTENSION_MAGIC 0xeaa42174u
+#define HWCAP_LEVEL     (UINT64_C(1) << 62) /* the low word is an index of the levels */
+#define HWCAP_TLS       (UINT64_C(1) << 63)
+#define HWCAP_PLATFORM  ((uint64_t)PLATFORM_MASK << 48)
 
 static uint32_t word(const char *data, bool big_endian)
 {
-	const uint8_t *bytes = (const uint8_t *)data;
-	uint32_t value = 0;
+	uint32_t value;
 
-	for (unsigned int i = 0; i < 4; i++)
-		value = value << 8 | bytes[big_endian ? i : 3 - i];
-	return value;
+	memcpy(&value, data, sizeof(value));
+	return big_endian ? be32toh(value) : le32toh(value);
+}
+
+static uint64_t wide_word(const char *data, bool big_endian)
+{
+	uint64_t first = word(data, big_endian), second = word(data + 4, big_endian);
+
+	return big_endian ? first << 32 | second : second << 32 | first;
 }
 
 static bool entries_fit(const char *data, size_t size, size_t header, size_t entry, bool big_endian)
@@ -65,6 +84,30 @@ static size_t find_new(const char *data, size_t size)
 	return at;
 }
 
+/* The list of names below glibc-hwcaps, when there is one. */
+static void take_levels(struct cache *cache)
+{
+	size_t at = word(cache->data + cache->start + 32, cache->big_endian), room;
+	uint32_t count;
+
+	if (at == 0 || at > cache->size || cache->size - at < EXTENSION_HEADER ||
+		word(cache->data + at, cache->big_endian) != EXTENSION_MAGIC)
+		return;
+	room = (cache->size - at - EXTENSION_HEADER) / EXTENSION;
+	count = MIN(word(cache->data + at + 4, cache->big_endian), (uint32_t)EXTENSIONS_MOST);
+	for (uint32_t i = 0; i < count && i < room; i++) {
+		const char *entry = cache->data + at + EXTENSION_HEADER + (size_t)i * EXTENSION;
+		size_t offset = word(entry + 8, cache->big_endian);
+		size_t size = word(entry + 12, cache->big_endian);
+
+		if (word(entry, cache->big_endian) != EXTENSION_LEVELS || offset > cache->size ||
+			size > cache->size - offset)
+			continue;
+		cache->levels = offset;
+		cache->level_count = size / sizeof(uint32_t);
+	}
+}
+
 void cache_take(struct cache *ret_cache, char *data, size_t size)
 {
 	struct cache cache = {.data = data, .size = size};
@@ -81,6 +124,7 @@ void cache_take(struct cache *ret_cache, char *data, size_t size)
 					   !entries_fit(header, room, 20, NEW_ENTRY, false));
 		if (entries_fit(header, room, 20, NEW_ENTRY, cache.big_endian))
 			cache.count = word(header + 20, cache.big_endian);
+		take_levels(&cache);
 	}
 	*ret_cache = cache;
 }
@@ -107,7 +151,7 @@ static uint32_t take_number(const char **text)
 
 /* The order of the cache: digits count as numbers (glibc's _dl_cache_libcmp). Bound to stay the
    same, quirks too: libx.so.1 and libx.so.01 are equal. */
-static int compare_names(const char *a, const char *b)
+int cache_compare(const char *a, const char *b)
 {
 	while (*a != '\0') {
 		if (digit(*a) && digit(*b)) {
@@ -141,15 +185,16 @@ static int compare_entry(
 	const char *key = text_at(cache, word(entry_at(cache, index) + 4, cache->big_endian));
 
 	*ret_broken = key == NULL;
-	return key != NULL ? compare_names(soname, key) : 0;
+	return key != NULL ? cache_compare(soname, key) : 0;
 }
 
-const char *cache_lookup(const struct cache *cache, const char *soname, uint32_t flags)
+/* The greatest of the keys' entries that is not greater: they stand from the greatest name to the
+   least. */
+static uint32_t find_first(const struct cache *cache, const char *soname)
 {
-	uint32_t low = 0, high = cache->count, end;
+	uint32_t low = 0, high = cache->count;
 	bool broken;
 
-	/* Entries stand from the greatest name to the least: find the first that is not greater. */
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
 
@@ -158,23 +203,73 @@ const char *cache_lookup(const struct cache *cache, const char *soname, uint32_t
 		else
 			high = middle;
 		if (broken)
-			return NULL;
+			return cache->count;
 	}
-	end = MIN(cache->count, low + SAME_NAME_MOST);
-	for (; low < end; low++) {
-		const char *entry = entry_at(cache, low), *path;
+	return low;
+}
 
-		if (compare_entry(cache, low, soname, &broken) != 0 || broken)
-			return NULL;
-		if (word(entry, cache->big_endian) != flags ||
-			word(entry + 16, cache->big_endian) != 0 ||
-			word(entry + 20, cache->big_endian) != 0)
-			continue;
-		path = text_at(cache, word(entry + 8, cache->big_endian));
-		if (path != NULL)
-			return path;
+/* Which of the levels an entry is for, counted from the best; level_count: none of them. */
+static size_t level_of(const struct cache *cache, uint64_t hwcap, const struct hwcaps *hwcaps)
+{
+	uint32_t index = (uint32_t)hwcap, offset;
+
+	if (index >= cache->level_count)
+		return hwcaps->level_count;
+	offset = word(
+		cache->data + cache->levels + (size_t)index * sizeof(uint32_t), cache->big_endian);
+	for (size_t i = 0; i < hwcaps->level_count && offset < cache->size; i++) {
+		if (strcmp(cache->data + offset, hwcaps->levels[i]) == 0)
+			return i;
 	}
-	return NULL;
+	return hwcaps->level_count;
+}
+
+/* The older capabilities: bits for the processor, and one for the platform. */
+static bool legacy_fits(uint64_t hwcap, const struct hwcaps *hwcaps)
+{
+	uint64_t platform = hwcap & HWCAP_PLATFORM;
+
+	if (hwcap == 0)
+		return true;
+	if (hwcaps->legacy == 0)
+		return false;
+	return (hwcap & ~(hwcaps->legacy | HWCAP_PLATFORM | HWCAP_TLS)) == 0 &&
+	       (platform == 0 || platform == hwcaps->legacy_platform);
+}
+
+const char *cache_lookup(
+	const struct cache *cache, const char *soname, uint32_t flags, const struct hwcaps *hwcaps)
+{
+	uint32_t first = find_first(cache, soname), end;
+	size_t best_level = hwcaps->level_count;
+	const char *best = NULL;
+	bool broken;
+
+	end = MIN(cache->count, first + SAME_NAME_MOST);
+	for (uint32_t i = first; i < end; i++) {
+		const char *entry = entry_at(cache, i), *path;
+		uint64_t hwcap;
+		size_t level;
+
+		if (compare_entry(cache, i, soname, &broken) != 0 || broken)
+			break;
+		path = text_at(cache, word(entry + 8, cache->big_endian));
+		if (word(entry, cache->big_endian) != flags || path == NULL)
+			continue;
+		hwcap = wide_word(entry + 16, cache->big_endian);
+		/* Those for levels stand in front of all others. */
+		if ((hwcap & HWCAP_LEVEL) == 0 && best != NULL)
+			break;
+		if ((hwcap & HWCAP_LEVEL) == 0 && legacy_fits(hwcap, hwcaps))
+			return path;
+		level = (hwcap & HWCAP_LEVEL) != 0 ? level_of(cache, hwcap, hwcaps)
+						   : hwcaps->level_count;
+		if (level < best_level) {
+			best = path;
+			best_level = level;
+		}
+	}
+	return best;
 }
 
 void cache_done(struct cache *cache)

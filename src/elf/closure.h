@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "base/macros.h"
+#include "base/strbuf.h"
 
 enum closure_kind {
 	CLOSURE_FILE,
@@ -46,10 +47,17 @@ struct closure_entry {
 	dev_t device;
 	ino_t inode;
 	char *wanted_by; /* path of the program or library that asked first; NULL for a program */
-	/* How it was found: "program", "interpreter", "path", "rpath", "runpath", "ld.so.cache",
-	   "default folder", "path file", "dlopen"; or "configuration" of the loader, which is
-	   listed when it would not find a library without. */
+	/* How it was found: "program", "interpreter", "path", "rpath", "runpath", "library path",
+	   "ld.so.cache", "ld.so.conf", "default folder", "path file", "audit", "dlopen", "dlopen
+	   note", "script"; "data" of a library; "configuration", of the loader when it would not
+	   find a library without. */
 	const char *rule;
+};
+
+enum closure_problem_kind {
+	CLOSURE_MISSING, /* a library that is found nowhere */
+	CLOSURE_BROKEN,  /* one that is found, and that the loader would refuse */
+	CLOSURE_VERSION, /* one that lacks a symbol version */
 };
 
 /* A path that the kernel, the loader or a library will ask for, and the entry that it leads to. */
@@ -69,24 +77,95 @@ enum closure_dlopen {
 struct closure_options {
 	const char *root; /* NULL: the running system */
 	enum closure_dlopen dlopen;
+	/* What LD_LIBRARY_PATH is to be; NULL: not set. */
+	const char *library_path;
+	/* Libraries for particular processors: "baseline" (or NULL: what runs on any), "host" (what
+	   this machine's processor would get), "all", or a level such as "x86-64-v3". */
+	const char *hwcaps;
+	bool config;   /* configuration files of what is in the closure, too */
+	bool tolerant; /* what is missing is told by the program's report, and is no error */
+	bool report;   /* programs are reported (closure_programs()) */
+};
+
+enum closure_linkage {
+	CLOSURE_STATIC,
+	CLOSURE_STATIC_PIE,
+	CLOSURE_DYNAMIC,
+	CLOSURE_SHARED,
+	CLOSURE_IS_SCRIPT,
+};
+
+enum closure_libc {
+	CLOSURE_NO_LIBC, /* static, or not to be known */
+	CLOSURE_GLIBC,
+	CLOSURE_MUSL,
+	CLOSURE_OTHER_LIBC,
+};
+
+#define CLOSURE_NONE SIZE_MAX /* an index of nothing */
+
+/* One object of a program. Texts are the closure's, as in the structures below. */
+struct closure_object {
+	const char *name; /* as it was asked for first */
+	const char *path; /* where it was found */
+	const char *real; /* without links */
+	uint64_t size;    /* bytes */
+	const char *rule;
+	size_t by; /* the object that asked first */
+};
+
+/* One request: a line of the tree. */
+struct closure_use {
+	size_t by;
+	const char *name;
+	size_t object; /* what answers; CLOSURE_NONE: nothing */
+};
+
+struct closure_problem {
+	enum closure_problem_kind kind;
+	const char *name;
+	const char *wanted_by;
+	struct caisson_error error;
+};
+
+struct closure_program {
+	const char *path; /* as it was asked for */
+	const char *real;
+	const char *wanted_by; /* of a script's interpreter: the script */
+	enum closure_linkage linkage;
+	enum closure_libc libc;
+	const char *machine; /* Debian's multiarch name, or "EM_..." by number */
+	unsigned int bits;   /* 0 for a script, as @machine is NULL */
+	bool big_endian;
+	const char *interpreter;        /* NULL: none */
+	struct closure_object *objects; /* in the order of loading, the program first */
+	size_t object_count;
+	struct closure_use *uses;
+	size_t use_count;
+	struct closure_problem *problems;
+	size_t problem_count;
 };
 
 struct closure;
 
-/* The closure of no program is empty. */
+/* The closure of no program is empty. -EINVAL for a word in @options that is none. */
 int closure_new(struct closure **ret_closure, const struct closure_options *options,
 	struct caisson_error *err);
-/* Adds the program at @path (inside the root; links in its name are followed and kept), its
-   interpreter, and its shared objects, recursively, plus what is known to be dlopened (glibc's
-   libgcc_s.so.1 with any program that can cancel a thread). A library that is missing is -ENOENT,
-   naming the library and who wants it; a file that is no ELF (or broken) is -ENOEXEC; one that asks
-   for more than any real program is -E2BIG. A failure adds nothing. */
+/* Adds the program, library or script at @path (inside the root; links in its name are followed and
+   kept), its interpreter, and its shared objects, recursively, with what they dlopen. A library
+   that is missing is -ENOENT, naming the library and who wants it; a file that is neither ELF nor
+   script (or broken) is -ENOEXEC; one that asks for more than any real program is -E2BIG. A failure
+   adds nothing. */
 int closure_add_program(struct closure *closure, const char *path, struct caisson_error *err);
 /* Sorted by path; owned by @closure and valid until it changes. Folders are not listed. Where the
    path to a file runs through a symlinked folder (/lib -> usr/lib), the link is listed and the file
-   stands at its real path. */
+   stands at its real path. NULL with a count above 0: memory ran out. */
 const struct closure_entry *closure_entries(struct closure *closure, size_t *ret_count);
 /* The names of all entries that are files, in no order; owned by @closure. */
 const struct closure_name *closure_names(struct closure *closure, size_t *ret_count);
+/* In the order in which they were added. */
+const struct closure_program *closure_programs(struct closure *closure, size_t *ret_count);
+/* Appends what the options kept out, as "FEATURE (recommended)", each once. */
+void closure_left_out(const struct closure *closure, struct strv *features);
 void closure_free(struct closure *closure);
 DEFINE_CLEANUP(struct closure *, closure_free);

@@ -12,7 +12,7 @@
 
 struct elf_segment {
 	uint32_t type;
-	uint64_t offset, address, file_size, memory_size;
+	uint64_t offset, address, file_size, memory_size, alignment;
 };
 
 struct elf_image {
@@ -23,6 +23,8 @@ struct elf_image {
 	struct elf_segment *loads; /* room for segment_count */
 	size_t load_count;
 	struct elf_segment dynamic, interp; /* type 0: none */
+	struct elf_segment notes[8];        /* PT_NOTE; more than any linker makes */
+	size_t note_count;
 	/* The part of the file that was read last. */
 	uint8_t *window;
 	uint64_t window_offset;
@@ -48,12 +50,22 @@ int elf_image_string(struct elf_image *image, uint64_t offset, uint64_t room, ch
 	struct caisson_error *err);
 void elf_image_done(struct elf_image *image);
 
-/* Addresses from the dynamic section. */
+/* A number of 2, 4 or 8 bytes that was read already. */
+uint64_t elf_number(const uint8_t *bytes, unsigned int size, bool big_endian);
+
+/* Addresses from the dynamic section; 0: absent. */
 struct elf_symbols {
-	uint64_t strings, strings_size, symbols, hash;
-	bool has_hash;
+	uint64_t strings, strings_size, symbols, hash, gnu_hash, needed, defined;
 };
 
 /* Sets bit N of *ret_imports when symbol N of @watch stands undefined in the symbol table. */
 int elf_image_imports(struct elf_image *image, const struct elf_symbols *symbols,
 	const struct elf_watch *watch, uint32_t *ret_imports, struct caisson_error *err);
+/* DT_VERNEED and DT_VERDEF into @file. */
+int elf_image_versions(struct elf_image *image, const struct elf_symbols *symbols,
+	struct elf_file *file, struct caisson_error *err);
+/* The texts of .note.dlopen into @file; what is malformed is passed over. -ENOMEM alone. */
+int elf_image_notes(struct elf_image *image, struct elf_file *file, struct caisson_error *err);
+/* The string at @at in the string table: DT_STRSZ is not asked, as the loader does not, either. */
+int elf_image_name(struct elf_image *image, uint64_t strings, uint64_t at, size_t most,
+	char **ret_text, struct caisson_error *err);

@@ -2,18 +2,22 @@
 #include "elf/library.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/macros.h"
+#include "base/path.h"
+#include "elf/dlopen.h"
+#include "elf/wishes.h"
 
 int library_set_open(struct library_set *ret_set, const char *root, const struct elf_watch *watch,
 	struct caisson_error *err)
 {
 	int r;
 
-	*ret_set = (struct library_set){.watch = *watch};
+	*ret_set = (struct library_set){.watch = watch};
 	if (atoms_init(&ret_set->atoms) < 0)
 		return caisson_refuse(err, EIO, "the kernel gives no random numbers");
 	/* The root borrows the atoms, so they are in their place before it. */
@@ -41,7 +45,12 @@ DEFINE_CLEANUP(struct location *, location_free);
 static void object_free(struct object *object)
 {
 	free(object->failure);
+	free(object->shebang);
 	free(object->requests);
+	free(object->needs);
+	free(object->needed_versions);
+	free(object->versions);
+	wishes_free(object->wishes, object->wish_count);
 	free(object);
 }
 DEFINE_CLEANUP(struct object *, object_free);
@@ -100,6 +109,47 @@ static int take_atom(struct atoms *atoms, const char *text, struct atom **ret_at
 	return *ret_atom != NULL ? 0 : -ENOMEM;
 }
 
+static int take_versions(struct atoms *atoms, const struct elf_version *from, size_t count,
+	struct library_version **versions)
+{
+	if (count == 0)
+		return 0;
+	*versions = calloc(count, sizeof(**versions));
+	if (*versions == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		(*versions)[i] =
+			(struct library_version){.hash = from[i].hash, .weak = from[i].weak};
+		if (take_atom(atoms, from[i].name, &(*versions)[i].name) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int take_needs(struct atoms *atoms, const struct elf_file *file, struct object *object)
+{
+	if (take_versions(atoms, file->versions, file->version_count, &object->versions) < 0 ||
+		take_versions(atoms, file->needed_versions, file->needed_version_count,
+			&object->needed_versions) < 0)
+		return -ENOMEM;
+	object->version_count = file->version_count;
+	if (file->need_count == 0)
+		return 0;
+	object->needs = calloc(file->need_count, sizeof(*object->needs));
+	if (object->needs == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < file->need_count; i++) {
+		const struct elf_need *need = &file->needs[i];
+
+		object->needs[i].versions = object->needed_versions + need->first;
+		object->needs[i].count = need->count;
+		if (take_atom(atoms, need->library, &object->needs[i].library) < 0)
+			return -ENOMEM;
+	}
+	object->need_count = file->need_count;
+	return 0;
+}
+
 /* From the reader's form to one in which names are compared by pointer. */
 static int take_file(struct library_set *set, const struct elf_file *file, struct object *object)
 {
@@ -111,7 +161,10 @@ static int take_file(struct library_set *set, const struct elf_file *file, struc
 	if (take_atom(atoms, file->interpreter, &object->interpreter) < 0 ||
 		take_atom(atoms, file->soname, &object->soname) < 0 ||
 		take_atom(atoms, file->rpath, &object->rpath) < 0 ||
-		take_atom(atoms, file->runpath, &object->runpath) < 0)
+		take_atom(atoms, file->runpath, &object->runpath) < 0 ||
+		take_atom(atoms, file->audit, &object->audit) < 0 ||
+		take_atom(atoms, file->depaudit, &object->depaudit) < 0 ||
+		take_needs(atoms, file, object) < 0)
 		return -ENOMEM;
 	if (file->request_count == 0)
 		return 0;
@@ -129,6 +182,36 @@ static int take_file(struct library_set *set, const struct elf_file *file, struc
 	return 0;
 }
 
+/* Which rules it is the caller of, and what it says itself. */
+static int take_callings(struct library_set *set, const struct elf_file *file, const char *name,
+	struct object *object)
+{
+	if (set->watch == NULL)
+		return 0;
+	/* libc.so.6 has an interpreter of its own, and a soname. */
+	if (object->soname != NULL || object->linkage == ELF_SHARED)
+		object->rules = dlopen_rules_of(
+			object->soname != NULL ? object->soname->text : path_base(name));
+	for (size_t i = 0; i < file->notes.count; i++) {
+		if (wishes_add(file->notes.items[i], &object->wishes, &object->wish_count) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* The first line of a script, as much of it as the kernel looks at (fs/binfmt_script.c). */
+static int read_shebang(int fd, struct object *object)
+{
+	char line[256];
+	ssize_t size = pread(fd, line, sizeof(line) - 1, 0);
+
+	if (size < 3 || memcmp(line, "#!", 2) != 0)
+		return 0;
+	line[size] = '\0';
+	object->shebang = strndup(line + 2, strcspn(line + 2, "\n"));
+	return object->shebang != NULL ? 0 : -ENOMEM;
+}
+
 static int read_object(struct library_set *set, int fd, const struct node *node, const char *name,
 	struct object *object, struct caisson_error *err)
 {
@@ -140,9 +223,11 @@ static int read_object(struct library_set *set, int fd, const struct node *node,
 	r = elf_read_ident(&input, &object->ident, &why);
 	object->is_elf = r >= 0;
 	if (r >= 0)
-		r = elf_read(&input, &set->watch, &file, &why);
+		r = elf_read(&input, set->watch, &file, &why);
 	if (r >= 0)
 		r = take_file(set, &file, object);
+	if (r >= 0)
+		r = take_callings(set, &file, name, object);
 	if (r == -ENOMEM)
 		return caisson_fail(err, ENOMEM, "read %s", name);
 	if (r >= 0)
@@ -151,6 +236,8 @@ static int read_object(struct library_set *set, int fd, const struct node *node,
 	if (object->failure == NULL)
 		return caisson_fail(err, ENOMEM, "read %s", name);
 	*object->failure = why;
+	if (!object->is_elf && read_shebang(fd, object) < 0)
+		return caisson_fail(err, ENOMEM, "read %s", name);
 	return 0;
 }
 
@@ -192,6 +279,41 @@ int library_read(struct library_set *set, struct location *location, struct cais
 	if (table_add(&set->objects, hash, object) < 0)
 		return caisson_fail(err, ENOMEM, "read %s", name);
 	location->object = node->object = take_ptr(object);
+	return 0;
+}
+
+int folders_add(struct library_set *set, struct folders *folders, const char *path,
+	struct caisson_error *err)
+{
+	enum { FOLDERS_MOST = 4096 };
+	char plain[PATH_MAX];
+	size_t length = strnlen(path, sizeof(plain));
+	struct location *location;
+	int r;
+
+	while (length > 0 && path[length - 1] == '/')
+		length--;
+	if (path[0] != '/' || length == sizeof(plain))
+		return 0;
+	memcpy(plain, path, length);
+	plain[length] = '\0';
+	r = library_locate(set, length > 0 ? plain : "/", &location, err);
+	if (r < 0)
+		return r;
+	if (location->node == NULL || location->node->kind != NODE_FOLDER)
+		return 0;
+	if (folders->count == FOLDERS_MOST)
+		return caisson_refuse(
+			err, E2BIG, "a search path has more than %d folders", (int)FOLDERS_MOST);
+	if ((folders->count & (folders->count - 1)) == 0) { /* a power of two, or none: full */
+		size_t capacity = folders->count > 0 ? 2 * folders->count : 1;
+		void *bigger = reallocarray(folders->items, capacity, sizeof(*folders->items));
+
+		if (bigger == NULL)
+			return caisson_fail(err, ENOMEM, "read a search path");
+		folders->items = bigger;
+	}
+	folders->items[folders->count++] = location;
 	return 0;
 }
 

@@ -6,20 +6,13 @@
 #include <string.h>
 
 #include "base/macros.h"
-#include "elf/dlopen.h"
 
 enum {
 	OBJECTS_MOST = 4096,   /* in one program */
 	STEPS_MOST = 4 << 20,  /* names tried for one program; usually some hundreds */
 	FINDS_MOST = 64 << 10, /* paths by which they are asked for */
-};
-
-/* Somebody asking, and what an error calls them and the reason for. */
-struct demand {
-	struct loaded *requester;
-	enum elf_request_kind kind;
-	const struct atom *name;
-	const char *reason; /* NULL: it says so itself */
+	USES_MOST = 1 << 20,
+	PROBLEMS_MOST = 1024,
 };
 
 static int say_memory(struct load *load, struct caisson_error *err)
@@ -29,7 +22,7 @@ static int say_memory(struct load *load, struct caisson_error *err)
 					     : "a program");
 }
 
-static struct loaded *answer(const struct load *load, const struct atom *name)
+struct loaded *load_answer(const struct load *load, const struct atom *name)
 {
 	return name->generation == load->generation ? name->loaded : NULL;
 }
@@ -37,33 +30,82 @@ static struct loaded *answer(const struct load *load, const struct atom *name)
 /* The first to claim a name has it: the loader goes through its list in the order of loading. */
 static void claim(struct load *load, struct atom *name, struct loaded *loaded)
 {
-	if (name == NULL || answer(load, name) != NULL)
+	if (name == NULL || load_answer(load, name) != NULL)
 		return;
 	name->generation = load->generation;
 	name->loaded = loaded;
 }
 
-static int add_find(struct load *load, struct location *location, enum closure_role role,
-	struct loaded *requester, const char *rule, struct caisson_error *err)
+/* Makes room for one more item in an array of the program's. */
+static int make_room(struct load *load, void *items, size_t count, size_t *capacity, size_t size,
+	struct caisson_error *err)
 {
+	void **array = items, *bigger;
+
+	if (count < *capacity)
+		return 0;
+	bigger = reallocarray(*array, 2 * *capacity + 32, size);
+	if (bigger == NULL)
+		return say_memory(load, err);
+	*array = bigger;
+	*capacity = 2 * *capacity + 32;
+	return 0;
+}
+
+static int add_find(struct load *load, const struct find *find, struct caisson_error *err)
+{
+	int r;
+
 	if (load->find_count == FINDS_MOST)
 		return caisson_refuse(err, E2BIG, "%s needs more than %d files",
 			load->search.program->location->path->text, (int)FINDS_MOST);
-	if (load->find_count == load->find_capacity) {
-		size_t capacity = 2 * load->find_capacity + 64;
-		struct find *bigger = reallocarray(load->finds, capacity, sizeof(*bigger));
+	r = make_room(load, &load->finds, load->find_count, &load->find_capacity,
+		sizeof(*load->finds), err);
+	if (r >= 0)
+		load->finds[load->find_count++] = *find;
+	return r;
+}
 
-		if (bigger == NULL)
-			return say_memory(load, err);
-		load->finds = bigger;
-		load->find_capacity = capacity;
-	}
-	load->finds[load->find_count++] = (struct find){
-		.location = location,
-		.wanted_by = requester != NULL ? requester->location : NULL,
-		.role = role,
-		.rule = rule,
-	};
+int load_add_file(struct load *load, const char *path, const struct loaded *by, const char *rule,
+	struct caisson_error *err)
+{
+	struct location *location;
+	int r = library_locate(load->search.set, path, &location, err);
+
+	if (r < 0 || location->node == NULL || location->node->kind != NODE_FILE)
+		return r;
+	return add_find(load,
+		&(struct find){location, by->location, CLOSURE_CONFIG, rule, NULL, false}, err);
+}
+
+static int add_use(struct load *load, const struct demand *demand, const struct loaded *got,
+	struct caisson_error *err)
+{
+	int r;
+
+	if (load->use_count == USES_MOST)
+		return caisson_refuse(err, E2BIG, "%s and its libraries ask for more than %d",
+			load->search.program->location->path->text, (int)USES_MOST);
+	r = make_room(
+		load, &load->uses, load->use_count, &load->use_capacity, sizeof(*load->uses), err);
+	if (r >= 0)
+		load->uses[load->use_count++] = (struct use){demand->requester, got, demand->name};
+	return r;
+}
+
+int load_add_problem(struct load *load, enum closure_problem_kind kind, const struct atom *name,
+	const struct loaded *by, const struct caisson_error *error, struct caisson_error *err)
+{
+	struct problem *bigger;
+
+	if (load->problem_count == PROBLEMS_MOST)
+		return caisson_refuse(err, E2BIG, "%s: more than %d things are wrong",
+			load->search.program->location->path->text, (int)PROBLEMS_MOST);
+	bigger = reallocarray(load->problems, load->problem_count + 1, sizeof(*bigger));
+	if (bigger == NULL)
+		return say_memory(load, err);
+	load->problems = bigger;
+	bigger[load->problem_count++] = (struct problem){kind, name, by->location, *error};
 	return 0;
 }
 
@@ -71,22 +113,19 @@ static int add_object(struct load *load, struct location *location, struct loade
 	struct loaded **ret_loaded, struct caisson_error *err)
 {
 	struct loaded *loaded;
+	int r;
 
 	if (load->object_count == OBJECTS_MOST)
 		return caisson_refuse(err, E2BIG, "%s needs more than %d libraries",
 			load->search.program->location->path->text, (int)OBJECTS_MOST);
-	if (load->object_count == load->object_capacity) {
-		size_t capacity = 2 * load->object_capacity + 32;
-		void *bigger = reallocarray(load->objects, capacity, sizeof(*load->objects));
-
-		if (bigger == NULL)
-			return say_memory(load, err);
-		load->objects = bigger;
-		load->object_capacity = capacity;
-	}
+	r = make_room(load, &load->objects, load->object_count, &load->object_capacity,
+		sizeof(*load->objects), err);
+	if (r < 0)
+		return r;
 	loaded = calloc(1, sizeof(*loaded));
 	if (loaded == NULL)
 		return say_memory(load, err);
+	loaded->index = load->object_count;
 	load->objects[load->object_count++] = loaded;
 	loaded->location = location;
 	loaded->object = location->object;
@@ -94,6 +133,7 @@ static int add_object(struct load *load, struct location *location, struct loade
 	loaded->object->generation = load->generation;
 	loaded->object->loaded = loaded;
 	load->imports |= loaded->object->imports;
+	load->rules |= loaded->object->rules;
 	*ret_loaded = loaded;
 	return 0;
 }
@@ -157,30 +197,33 @@ static int say_missing(
 static int find_object(struct load *load, const struct demand *demand, struct atom *name,
 	struct loaded **ret_loaded, struct caisson_error *err)
 {
-	struct location *location;
-	const char *rule = NULL;
+	bool by_path = strchr(name->text, '/') != NULL;
+	struct find find = {.name = name, .role = by_path ? demand->role : CLOSURE_LIBRARY};
 	struct loaded *loaded;
 	int r;
 
-	r = search_library(&load->search, demand->requester, name->text, &location, &rule, err);
+	r = search_library(
+		&load->search, demand->requester, name->text, &find.location, &find.rule, err);
 	if (r < 0)
 		return caisson_wrap(err, "needed by %s", demand->requester->location->path->text);
 	if (r == 0)
 		return say_missing(load, demand, err);
-	if (demand->reason != NULL)
-		rule = "dlopen";
-	r = add_find(load, location,
-		strchr(name->text, '/') != NULL ? CLOSURE_FIXED : CLOSURE_LIBRARY,
-		demand->requester, rule, err);
+	find.cached = strncmp(find.rule, "ld.so.", 6) == 0;
+	if (demand->rule != NULL)
+		find.rule = demand->rule;
+	find.wanted_by = demand->requester->location;
+	r = add_find(load, &find, err);
 	if (r < 0)
 		return r;
-	if (location->object->generation == load->generation) {
-		loaded = location->object->loaded;
-	} else {
-		r = add_object(load, location, demand->requester, &loaded, err);
-		if (r < 0)
-			return r;
+	if (find.location->object->generation == load->generation) {
+		*ret_loaded = find.location->object->loaded;
+		return 0;
 	}
+	r = add_object(load, find.location, demand->requester, &loaded, err);
+	if (r < 0)
+		return r;
+	loaded->rule = find.rule;
+	loaded->name = name;
 	*ret_loaded = loaded;
 	return 0;
 }
@@ -238,15 +281,17 @@ static int meet(struct load *load, const struct demand *demand, struct loaded **
 	struct loaded *loaded;
 	struct atom *name;
 
-	if (strchr(demand->name->text, '$') != NULL)
+	if (strchr(demand->name->text, '$') != NULL) {
 		search_expand(&load->search, demand->requester, demand->name->text, &text);
-	else
-		strbuf_add(&text, demand->name->text, demand->name->length);
-	name = strbuf_ok(&text) ? atom_intern(&load->search.set->atoms, text.data, text.size)
-				: NULL;
+		name = strbuf_ok(&text)
+			       ? atom_intern(&load->search.set->atoms, text.data, text.size)
+			       : NULL;
+	} else {
+		name = demand->name;
+	}
 	if (name == NULL)
 		return say_memory(load, err);
-	loaded = answer(load, name);
+	loaded = load_answer(load, name);
 	if (loaded != NULL) {
 		*ret_loaded = loaded;
 		return 0;
@@ -254,6 +299,37 @@ static int meet(struct load *load, const struct demand *demand, struct loaded **
 	if (load->search.loader->kind == LOADER_MUSL)
 		return demand_musl(load, demand, name, ret_loaded, err);
 	return demand_glibc(load, demand, name, ret_loaded, err);
+}
+
+/* Whether a failure is the loader's complaint, and the work goes on. */
+static bool is_complaint(const struct load *load, int r)
+{
+	return r == -ENOENT || (load->search.unfit && r != -ENOMEM);
+}
+
+/* 1 and the object, or 0 when there is none: a problem then, unless it was optional. */
+static int satisfy(struct load *load, const struct demand *demand, struct loaded **ret_loaded,
+	struct caisson_error *err)
+{
+	struct caisson_error why = {0};
+	struct loaded *got = NULL;
+	int r, meeting = meet(load, demand, &got, &why);
+
+	if (meeting < 0 && !is_complaint(load, meeting)) {
+		if (err != NULL)
+			*err = why;
+		return meeting;
+	}
+	if (meeting < 0 && demand->optional)
+		return 0;
+	r = add_use(load, demand, got, err);
+	if (r >= 0 && meeting < 0)
+		return load_add_problem(load, meeting == -ENOENT ? CLOSURE_MISSING : CLOSURE_BROKEN,
+			demand->name, demand->requester, &why, err);
+	if (r < 0)
+		return r;
+	*ret_loaded = got;
+	return 1;
 }
 
 /* _dl_map_object_deps() of elf/dl-deps.c: what is needed goes to the end; a filter's or an
@@ -269,22 +345,20 @@ static int process(struct load *load, struct loaded *loaded, struct caisson_erro
 			.requester = loaded,
 			.kind = object->requests[i].kind,
 			.name = object->requests[i].name,
+			.role = CLOSURE_FIXED,
+			.optional = object->requests[i].kind == ELF_AUXILIARY,
 		};
 		bool in_front = demand.kind != ELF_NEEDED;
-		struct caisson_error why = {0};
-		struct loaded *got;
+		struct loaded *got = NULL;
 		int r;
 
 		if (in_front && load->search.loader->kind == LOADER_MUSL)
 			continue;
-		r = meet(load, &demand, &got, &why);
-		if (demand.kind == ELF_AUXILIARY && (r == -ENOENT || r == -ENOEXEC))
-			continue;
-		if (r < 0) {
-			if (err != NULL)
-				*err = why;
+		r = satisfy(load, &demand, &got, err);
+		if (r < 0)
 			return r;
-		}
+		if (r == 0)
+			continue;
 		if (!in_front && !got->queued) {
 			queue_last(load, got);
 		} else if (in_front && !got->processed && got != load->interpreter) {
@@ -308,39 +382,27 @@ static int process_queue(struct load *load, struct loaded *from, struct caisson_
 	return 0;
 }
 
-/* What the table of dlopen.c adds, until nothing is new. */
-static int add_dlopened(struct load *load, struct caisson_error *err)
+int load_more(struct load *load, const struct demand *demand, struct caisson_error *err)
 {
-	for (size_t i = 0; i < dlopen_rule_count; i++) {
-		const struct dlopen_rule *rule = &dlopen_rules[i];
-		struct atoms *atoms = &load->search.set->atoms;
-		struct atom *caller, *library;
-		struct demand demand = {.kind = ELF_NEEDED, .reason = rule->reason};
-		struct loaded *got;
-		int r;
+	struct loaded *got = NULL;
+	int r = satisfy(load, demand, &got, err);
 
-		if ((load->imports & rule->imports) == 0)
-			continue;
-		caller = atom_intern(atoms, rule->caller, strlen(rule->caller));
-		library = atom_intern(atoms, rule->library, strlen(rule->library));
-		if (caller == NULL || library == NULL)
-			return say_memory(load, err);
-		demand.requester = answer(load, caller);
-		demand.name = library;
-		if (demand.requester == NULL || answer(load, library) != NULL)
-			continue;
-		r = meet(load, &demand, &got, err);
-		if (r < 0)
-			return r;
-		if (got->queued)
-			continue;
-		queue_last(load, got);
-		r = process_queue(load, got, err);
-		if (r < 0)
-			return r;
-		i = (size_t)-1; /* a new library: look at every rule again */
-	}
-	return 0;
+	if (r <= 0 || got->queued)
+		return r;
+	queue_last(load, got);
+	r = process_queue(load, got, err);
+	return r < 0 ? r : 1;
+}
+
+static void claim_interpreter(struct load *load)
+{
+	struct object *object = load->interpreter->object;
+
+	object->generation = load->generation;
+	object->loaded = load->interpreter;
+	claim(load, load->search.loader->name, load->interpreter);
+	if (load->search.loader->kind == LOADER_GLIBC)
+		claim(load, object->soname, load->interpreter);
 }
 
 /* The interpreter is in the loader's list before all libraries, and needs none itself. */
@@ -351,23 +413,26 @@ static int add_interpreter(struct load *load, struct caisson_error *err)
 
 	if (loader->location == NULL)
 		return 0;
-	r = add_find(load, loader->location, CLOSURE_INTERPRETER, load->search.program,
-		"interpreter", err);
+	r = add_find(load,
+		&(struct find){loader->location, load->search.program->location,
+			CLOSURE_INTERPRETER, "interpreter", NULL, false},
+		err);
 	if (r < 0)
 		return r;
 	r = add_object(load, loader->location, NULL, &load->interpreter, err);
 	if (r < 0)
 		return r;
+	load->interpreter->rule = "interpreter";
+	load->interpreter->name = loader->name;
 	load->interpreter->queued = true;
 	load->interpreter->processed = true;
-	claim(load, loader->name, load->interpreter);
-	if (loader->kind == LOADER_GLIBC)
-		claim(load, load->interpreter->object->soname, load->interpreter);
+	claim_interpreter(load);
 	return 0;
 }
 
 int load_program(struct load *load, struct location *program, struct caisson_error *err)
 {
+	bool glibc = load->search.loader->kind == LOADER_GLIBC;
 	struct loaded *loaded;
 	int r;
 
@@ -375,18 +440,64 @@ int load_program(struct load *load, struct location *program, struct caisson_err
 	r = add_object(load, program, NULL, &loaded, err);
 	if (r < 0)
 		return r;
+	loaded->rule = "program";
+	loaded->name = program->path;
 	load->search.program = loaded;
-	if (load->search.loader->kind == LOADER_GLIBC)
+	r = search_begin(&load->search, err);
+	if (r < 0)
+		return r;
+	if (glibc)
 		claim(load, loaded->object->soname, loaded);
 	queue_last(load, loaded);
-	r = add_find(load, program, CLOSURE_PROGRAM, NULL, "program", err);
+	r = add_find(
+		load, &(struct find){program, NULL, CLOSURE_PROGRAM, "program", NULL, false}, err);
 	if (r >= 0)
 		r = add_interpreter(load, err);
 	if (r >= 0)
 		r = process_queue(load, load->first, err);
-	if (r >= 0 && load->search.loader->kind == LOADER_GLIBC)
-		r = add_dlopened(load, err);
 	return r;
+}
+
+static int add_auditors(struct load *load, const struct atom *list, struct caisson_error *err)
+{
+	struct atoms *atoms = &load->search.set->atoms;
+
+	for (const char *at = list != NULL ? list->text : ""; *at != '\0';) {
+		size_t length = strcspn(at, ":");
+		struct demand demand = {.requester = load->search.program,
+			.role = CLOSURE_FIXED,
+			.rule = "audit",
+			.optional = true};
+		int r = 0;
+
+		demand.name = atom_intern(atoms, at, length);
+		if (demand.name == NULL)
+			return say_memory(load, err);
+		if (length > 0)
+			r = load_more(load, &demand, err);
+		if (r < 0)
+			return r;
+		at += length;
+		at += *at != '\0';
+	}
+	return 0;
+}
+
+/* They are searched for as the program's own libraries are, and ignored when they are not there. */
+int load_auditors(struct load *load, struct caisson_error *err)
+{
+	const struct object *program = load->search.program->object;
+	int r;
+
+	if (load->search.loader->kind != LOADER_GLIBC ||
+		(program->audit == NULL && program->depaudit == NULL))
+		return 0;
+	/* A namespace of their own: nothing in it answers yet but the loader. */
+	load->generation = ++*load->generations;
+	if (load->interpreter != NULL)
+		claim_interpreter(load);
+	r = add_auditors(load, program->audit, err);
+	return r < 0 ? r : add_auditors(load, program->depaudit, err);
 }
 
 void load_done(struct load *load)
@@ -395,4 +506,7 @@ void load_done(struct load *load)
 		free(load->objects[i]);
 	free(load->objects);
 	free(load->finds);
+	free(load->uses);
+	free(load->problems);
+	folders_done(&load->search.library_folders);
 }

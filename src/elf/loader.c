@@ -45,6 +45,31 @@ void loader_scan_folders(const char *data, size_t size, struct strv *folders)
 	}
 }
 
+unsigned int loader_scan_version(const char *data, size_t size)
+{
+	static const char mark[] = "release version 2.";
+	const char *at = memmem(data, size, mark, sizeof(mark) - 1), *end = data + size;
+	unsigned int minor = 0;
+
+	if (at == NULL)
+		return 0;
+	for (at += sizeof(mark) - 1; at < end && *at >= '0' && *at <= '9' && minor < 1000; at++)
+		minor = minor * 10 + (unsigned int)(*at - '0');
+	return minor;
+}
+
+/* Folders that are not there stay so: nothing is found in them. */
+static int find_places(struct loader *loader, struct library_set *set, struct caisson_error *err)
+{
+	for (size_t i = 0; i < loader->folders.count; i++) {
+		int r = folders_add(set, &loader->places, loader->folders.items[i], err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 static int read_whole(struct library_set *set, struct location *location, size_t most,
 	struct strbuf *content, struct caisson_error *err)
 {
@@ -97,11 +122,12 @@ static int set_up_glibc(struct loader *loader, struct library_set *set, struct c
 		if (r < 0)
 			return r;
 		loader_scan_folders(content.data, content.size, &loader->folders);
+		loader->minor = loader_scan_version(content.data, content.size);
+		loader->has_levels = memmem(content.data, content.size, "glibc-hwcaps", 12) != NULL;
 	}
 	scanned = loader->folders.count > 0;
 	if (!scanned)
 		guess_folders(loader);
-	loader->platform = loader->machine->platform;
 	if (strv_ok(&loader->folders))
 		loader->lib = find_lib(loader, scanned);
 	return loader->lib != NULL ? 0 : caisson_fail(err, ENOMEM, "read the loader");
@@ -178,15 +204,28 @@ int loader_new(struct loader **ret_loader, struct library_set *set, const struct
 		loader->kind = LOADER_GLIBC;
 		r = set_up_glibc(loader, set, err);
 	}
+	if (r >= 0)
+		r = find_places(loader, set, err);
 	if (r < 0)
 		return r;
 	*ret_loader = take_ptr(loader);
 	return 0;
 }
 
+void loader_choose(struct loader *loader, const struct hwcaps_choice *choice)
+{
+	struct hwcaps *hwcaps = &loader->hwcaps[loader->hwcaps_count++];
+
+	if (loader->kind == LOADER_GLIBC)
+		hwcaps_set(hwcaps, loader->machine, loader->minor, loader->has_levels, choice);
+	else
+		*hwcaps = (struct hwcaps){.platform = ""};
+}
+
 void loader_free(struct loader *loader)
 {
 	strv_done(&loader->folders);
+	folders_done(&loader->places);
 	free(loader->lib);
 	free(loader);
 }

@@ -16,9 +16,11 @@
 #include <stdbool.h>
 
 #include "base/strbuf.h"
-#include "elf/cache.h"
+#include "elf/hwcaps.h"
 #include "elf/library.h"
 #include "elf/machine.h"
+
+enum { LOADER_CHOICES_MOST = 6 };
 
 enum loader_kind {
 	LOADER_GLIBC,
@@ -30,18 +32,27 @@ struct loader {
 	const struct machine *machine;
 	struct atom *name;          /* PT_INTERP; NULL for what has none */
 	struct location *location;  /* NULL with @name */
-	struct strv folders;        /* without a slash at the end */
+	struct strv folders;        /* its own; without a slash at the end */
+	struct folders places;      /* those of them that are there */
 	char *lib;                  /* $LIB */
-	const char *platform;       /* $PLATFORM */
 	struct location *path_file; /* musl's, or NULL */
+	unsigned int minor;         /* glibc 2.N; 0: unknown */
+	bool has_levels;            /* knows glibc-hwcaps */
+	/* Each as one choice would have it. */
+	struct hwcaps hwcaps[LOADER_CHOICES_MOST];
+	size_t hwcaps_count;
 };
 
 /* @location is the interpreter's place, read already; NULL when @ident's file names no interpreter:
    the rules of its machine's glibc then. */
 int loader_new(struct loader **ret_loader, struct library_set *set, const struct elf_ident *ident,
 	struct atom *name, struct location *location, struct caisson_error *err);
+/* Adds the rules of one more choice; at most LOADER_CHOICES_MOST. */
+void loader_choose(struct loader *loader, const struct hwcaps_choice *choice);
 void loader_free(struct loader *loader);
 DEFINE_CLEANUP(struct loader *, loader_free);
 
 /* The folders in a loader's bytes, in order; none when they cannot be made out. */
 void loader_scan_folders(const char *data, size_t size, struct strv *folders);
+/* N of "release version 2.N" in a loader's bytes, or 0. */
+unsigned int loader_scan_version(const char *data, size_t size);

@@ -9,7 +9,7 @@
 #include "base/macros.h"
 #include "elf/image.h"
 
-static int take_segment(struct elf_image *image, const struct elf_segment *segment)
+static void take_segment(struct elf_image *image, const struct elf_segment *segment)
 {
 	switch (segment->type) {
 	case PT_LOAD:
@@ -22,8 +22,11 @@ static int take_segment(struct elf_image *image, const struct elf_segment *segme
 		if (image->interp.type != PT_INTERP)
 			image->interp = *segment; /* the first one, as the kernel takes it */
 		break;
+	case PT_NOTE:
+		if (image->note_count < ARRAY_SIZE(image->notes))
+			image->notes[image->note_count++] = *segment;
+		break;
 	}
-	return 0;
 }
 
 static int read_segments(struct elf_image *image, struct caisson_error *err)
@@ -65,11 +68,12 @@ static int read_interpreter(
 	return 0;
 }
 
-/* Offsets into the string table, before that is known. */
+/* Offsets into the string table, before that is known. An offset of 0 is the empty name, which
+   stands for "absent", too. */
 struct dynamic {
-	uint64_t strings, strings_size, symbols, hash;
-	uint64_t soname, rpath, runpath, flags_1;
-	bool has_strings, has_symbols, has_hash, has_soname, has_rpath, has_runpath;
+	struct elf_symbols symbols;
+	uint64_t soname, rpath, runpath, audit, depaudit, flags_1;
+	bool has_soname, has_rpath, has_runpath;
 	struct {
 		enum elf_request_kind kind;
 		uint64_t name;
@@ -98,6 +102,35 @@ static int add_request(struct elf_image *image, struct dynamic *dynamic, enum el
 	return 0;
 }
 
+/* Where the value of a tag is kept that needs no more than that. */
+static uint64_t *plain_tag(struct dynamic *dynamic, uint64_t tag)
+{
+	switch (tag) {
+	case DT_STRTAB:
+		return &dynamic->symbols.strings;
+	case DT_STRSZ:
+		return &dynamic->symbols.strings_size;
+	case DT_SYMTAB:
+		return &dynamic->symbols.symbols;
+	case DT_HASH:
+		return &dynamic->symbols.hash;
+	case DT_GNU_HASH:
+		return &dynamic->symbols.gnu_hash;
+	case DT_VERNEED:
+		return &dynamic->symbols.needed;
+	case DT_VERDEF:
+		return &dynamic->symbols.defined;
+	case DT_AUDIT:
+		return &dynamic->audit;
+	case DT_DEPAUDIT:
+		return &dynamic->depaudit;
+	case DT_FLAGS_1:
+		return &dynamic->flags_1;
+	default:
+		return NULL;
+	}
+}
+
 /* Where a tag stands twice the last one counts, as in the loader. */
 static int take_dynamic(struct elf_image *image, struct dynamic *dynamic, uint64_t tag,
 	uint64_t value, struct caisson_error *err)
@@ -109,21 +142,6 @@ static int take_dynamic(struct elf_image *image, struct dynamic *dynamic, uint64
 		return add_request(image, dynamic, ELF_FILTER, value, err);
 	case DT_AUXILIARY:
 		return add_request(image, dynamic, ELF_AUXILIARY, value, err);
-	case DT_STRTAB:
-		dynamic->strings = value;
-		dynamic->has_strings = true;
-		break;
-	case DT_STRSZ:
-		dynamic->strings_size = value;
-		break;
-	case DT_SYMTAB:
-		dynamic->symbols = value;
-		dynamic->has_symbols = true;
-		break;
-	case DT_HASH:
-		dynamic->hash = value;
-		dynamic->has_hash = true;
-		break;
 	case DT_SONAME:
 		dynamic->soname = value;
 		dynamic->has_soname = true;
@@ -136,9 +154,12 @@ static int take_dynamic(struct elf_image *image, struct dynamic *dynamic, uint64
 		dynamic->runpath = value;
 		dynamic->has_runpath = true;
 		break;
-	case DT_FLAGS_1:
-		dynamic->flags_1 = value;
-		break;
+	default: {
+		uint64_t *place = plain_tag(dynamic, tag);
+
+		if (place != NULL)
+			*place = value;
+	}
 	}
 	return 0;
 }
@@ -175,35 +196,30 @@ static int read_dynamic(struct elf_image *image, struct dynamic *dynamic, struct
 	return 0;
 }
 
-/* DT_STRSZ is not asked here, as the loader does not: the segment is the bound. */
-static int read_string(struct elf_image *image, const struct dynamic *dynamic, uint64_t at,
-	size_t most, char **ret_text, struct caisson_error *err)
+static int read_name(struct elf_image *image, const struct dynamic *dynamic, uint64_t at,
+	char **ret_text, struct caisson_error *err)
 {
-	uint64_t address, offset, room;
-	int r;
-
-	if (!dynamic->has_strings || __builtin_add_overflow(dynamic->strings, at, &address))
-		return caisson_refuse(err, ENOEXEC, "%s: a name is outside of its string table",
-			image->input->name);
-	r = elf_image_map(image, address, "string table", &offset, &room, err);
-	if (r < 0)
-		return r;
-	return elf_image_string(image, offset, MIN(room, most), ret_text, err);
+	return elf_image_name(image, dynamic->symbols.strings, at, ELF_NAME_MOST, ret_text, err);
 }
 
 static int read_names(struct elf_image *image, const struct dynamic *dynamic, struct elf_file *file,
 	struct caisson_error *err)
 {
+	uint64_t strings = dynamic->symbols.strings;
 	int r = 0;
 
 	if (dynamic->has_soname)
-		r = read_string(image, dynamic, dynamic->soname, ELF_NAME_MOST, &file->soname, err);
+		r = read_name(image, dynamic, dynamic->soname, &file->soname, err);
 	if (r >= 0 && dynamic->has_runpath)
-		r = read_string(
-			image, dynamic, dynamic->runpath, ELF_RUNPATH_MOST, &file->runpath, err);
+		r = elf_image_name(
+			image, strings, dynamic->runpath, ELF_RUNPATH_MOST, &file->runpath, err);
 	else if (r >= 0 && dynamic->has_rpath)
-		r = read_string(
-			image, dynamic, dynamic->rpath, ELF_RUNPATH_MOST, &file->rpath, err);
+		r = elf_image_name(
+			image, strings, dynamic->rpath, ELF_RUNPATH_MOST, &file->rpath, err);
+	if (r >= 0 && dynamic->audit != 0)
+		r = read_name(image, dynamic, dynamic->audit, &file->audit, err);
+	if (r >= 0 && dynamic->depaudit != 0)
+		r = read_name(image, dynamic, dynamic->depaudit, &file->depaudit, err);
 	if (r < 0 || dynamic->request_count == 0)
 		return r;
 	file->requests = calloc(dynamic->request_count, sizeof(*file->requests));
@@ -212,30 +228,13 @@ static int read_names(struct elf_image *image, const struct dynamic *dynamic, st
 	for (size_t i = 0; i < dynamic->request_count; i++) {
 		struct elf_request *request = &file->requests[i];
 
-		r = read_string(image, dynamic, dynamic->requests[i].name, ELF_NAME_MOST,
-			&request->name, err);
+		r = read_name(image, dynamic, dynamic->requests[i].name, &request->name, err);
 		if (r < 0)
 			return r;
 		request->kind = dynamic->requests[i].kind;
 		file->request_count++;
 	}
 	return 0;
-}
-
-static int read_imports(struct elf_image *image, const struct dynamic *dynamic,
-	const struct elf_watch *watch, struct elf_file *file, struct caisson_error *err)
-{
-	const struct elf_symbols symbols = {
-		.strings = dynamic->strings,
-		.strings_size = dynamic->strings_size,
-		.symbols = dynamic->symbols,
-		.hash = dynamic->hash,
-		.has_hash = dynamic->has_hash,
-	};
-
-	if (watch == NULL || !dynamic->has_strings || !dynamic->has_symbols)
-		return 0;
-	return elf_image_imports(image, &symbols, watch, &file->imports, err);
 }
 
 static void dynamic_done(struct dynamic *dynamic)
@@ -259,7 +258,11 @@ static int read_file_parts(struct elf_image *image, const struct elf_watch *watc
 	if (r >= 0)
 		r = read_names(image, &dynamic, file, err);
 	if (r >= 0)
-		r = read_imports(image, &dynamic, watch, file, err);
+		r = elf_image_versions(image, &dynamic.symbols, file, err);
+	if (r >= 0 && watch != NULL)
+		r = elf_image_imports(image, &dynamic.symbols, watch, &file->imports, err);
+	if (r >= 0 && watch != NULL)
+		r = elf_image_notes(image, file, err);
 	if (r < 0)
 		return r;
 	file->flags_1 = dynamic.flags_1;
@@ -307,8 +310,23 @@ int elf_read(const struct elf_input *input, const struct elf_watch *watch,
 	return 0;
 }
 
+static void versions_free(struct elf_version *versions, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(versions[i].name);
+	free(versions);
+}
+
 void elf_file_done(struct elf_file *file)
 {
+	versions_free(file->versions, file->version_count);
+	versions_free(file->needed_versions, file->needed_version_count);
+	for (size_t i = 0; i < file->need_count; i++)
+		free(file->needs[i].library);
+	free(file->needs);
+	strv_done(&file->notes);
+	free(file->audit);
+	free(file->depaudit);
 	for (size_t i = 0; i < file->request_count; i++)
 		free(file->requests[i].name);
 	free(file->requests);

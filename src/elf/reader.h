@@ -11,10 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/strbuf.h"
+
 enum {
 	ELF_NEEDED_MOST = 4096,     /* libraries that one file may ask for */
 	ELF_NAME_MOST = 4096,       /* bytes in a name or the interpreter's path, with the NUL */
 	ELF_RUNPATH_MOST = 1 << 16, /* bytes in a DT_RPATH or DT_RUNPATH, with the NUL */
+	ELF_VERSIONS_MOST = 16384,  /* symbol versions that one file may need, or define */
+	ELF_NOTES_MOST = 64 << 10,  /* bytes of .note.dlopen in one file */
 };
 
 /* Bytes to read: @data when that is not NULL, else @fd by pread(). Not mapped, as a file that is
@@ -52,6 +56,19 @@ struct elf_request {
 	char *name;
 };
 
+/* A symbol version (gABI supplement of the LSB, "Symbol Versioning"). */
+struct elf_version {
+	char *name;
+	uint32_t hash; /* as it stands in the file: the loader compares it, too */
+	bool weak;     /* of a needed one: may be missing */
+};
+
+/* The versions that are needed of one library. */
+struct elf_need {
+	char *library;       /* as in DT_NEEDED */
+	size_t first, count; /* in needed_versions */
+};
+
 struct elf_file {
 	struct elf_ident ident;
 	enum elf_linkage linkage;
@@ -63,6 +80,15 @@ struct elf_file {
 	struct elf_request *requests;
 	size_t request_count;
 	uint32_t imports; /* bit N: refers to symbol N of @watch without defining it */
+	char *audit,
+		*depaudit; /* DT_AUDIT, DT_DEPAUDIT: names with ':' between; NULL when absent */
+	struct elf_need *needs;
+	size_t need_count;
+	struct elf_version *needed_versions, *versions; /* DT_VERNEED, DT_VERDEF */
+	size_t needed_version_count, version_count;
+	/* JSON texts of the notes that say what the file dlopens (systemd.io/ELF_DLOPEN_METADATA).
+	 */
+	struct strv notes;
 };
 
 #define ELF_FILE_NONE ((struct elf_file){0})
@@ -77,7 +103,7 @@ struct elf_watch {
    beyond a bound. */
 int elf_read_ident(
 	const struct elf_input *input, struct elf_ident *ret_ident, struct caisson_error *err);
-/* @watch may be NULL. */
+/* @watch: NULL when nothing that is dlopened matters; notes are not read then, either. */
 int elf_read(const struct elf_input *input, const struct elf_watch *watch,
 	struct elf_file *ret_file, struct caisson_error *err);
 void elf_file_done(struct elf_file *file);

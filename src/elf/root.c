@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "elf/root.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,8 +14,9 @@
 #include "base/strbuf.h"
 
 enum {
-	NODES_MOST = 1 << 20, /* names looked at; a whole system's libraries are some thousands */
-	DEPTH_MOST = 512,     /* folders below each other */
+	NODES_MOST = 1 << 20,  /* names looked at; a whole system's libraries are some thousands */
+	DEPTH_MOST = 512,      /* folders below each other */
+	NAMES_MOST = 64 << 10, /* in one folder */
 };
 
 bool root_absent(int error)
@@ -295,6 +297,37 @@ int root_open_file(struct root *root, struct node *node, struct caisson_error *e
 		return caisson_refuse(err, ENOEXEC, "%s is not a regular file", path);
 	take_stat(node, &st);
 	return take_fd(&fd);
+}
+
+int root_list(struct root *root, struct node *node, struct strv *names, struct caisson_error *err)
+{
+	_cleanup_free_ char *path = root_source(root, node);
+	_cleanup_closedir_ DIR *dir = NULL;
+	int above, fd;
+
+	if (path == NULL)
+		return caisson_fail(err, ENOMEM, "list a folder");
+	above = folder_fd(root, node);
+	if (above < 0)
+		return caisson_fail(err, above, "open %s", path);
+	fd = openat(above, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = fd >= 0 ? fdopendir(fd) : NULL;
+	if (dir == NULL) {
+		closep(&fd);
+		return caisson_fail(err, errno, "list %s", path);
+	}
+	for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		if (names->count == NAMES_MOST)
+			return caisson_refuse(
+				err, E2BIG, "%s holds more than %d files", path, (int)NAMES_MOST);
+		strv_add(names, entry->d_name);
+	}
+	if (!strv_ok(names))
+		return caisson_fail(err, ENOMEM, "list %s", path);
+	strv_sort(names);
+	return 0;
 }
 
 char *root_path(const struct root *root, const struct node *node)

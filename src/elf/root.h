@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/strbuf.h"
 #include "elf/table.h"
 
 enum {
@@ -69,6 +70,8 @@ int root_resolve(
 bool root_absent(int error);
 /* Opens a regular file, takes its size and mode anew, and returns the descriptor. */
 int root_open_file(struct root *root, struct node *node, struct caisson_error *err);
+/* Appends the names in a folder, sorted, without "." and ".."; -E2BIG for more than is sane. */
+int root_list(struct root *root, struct node *node, struct strv *names, struct caisson_error *err);
 /* The path inside the root, without links; owned by the caller, NULL when memory runs out. */
 char *root_path(const struct root *root, const struct node *node);
 /* The same as this machine's path. */

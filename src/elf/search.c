@@ -3,6 +3,7 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,42 +11,16 @@
 #include "base/path.h"
 #include "elf/token.h"
 
-enum { RUNPATH_FOLDERS_MOST = 1024 };
-
-static struct tokens tokens_of(const struct loader *loader, const struct location *location)
+static struct tokens tokens_of(const struct search *search, const struct location *location)
 {
 	const char *path = location->path->text, *slash = strrchr(path, '/');
 
 	return (struct tokens){
 		.origin = path,
 		.origin_length = slash == path ? 1 : (size_t)(slash - path),
-		.lib = loader->lib,
-		.platform = loader->platform,
+		.lib = search->loader->lib,
+		.platform = search->hwcaps->platform,
 	};
-}
-
-static int add_folder(struct library_set *set, struct folders *folders, const char *path,
-	struct caisson_error *err)
-{
-	size_t length = strlen(path);
-	struct atom **bigger;
-
-	if (path[0] != '/')
-		return 0; /* relative to where the program is started: in no closure */
-	while (length > 0 && path[length - 1] == '/')
-		length--;
-	if (folders->count == RUNPATH_FOLDERS_MOST)
-		return caisson_refuse(err, E2BIG, "a search path has more than %d folders",
-			(int)RUNPATH_FOLDERS_MOST);
-	bigger = reallocarray(folders->items, folders->count + 1, sizeof(struct atom *));
-	if (bigger == NULL)
-		return caisson_fail(err, ENOMEM, "read a search path");
-	folders->items = bigger;
-	bigger[folders->count] = atom_intern(&set->atoms, path, length);
-	if (bigger[folders->count] == NULL)
-		return caisson_fail(err, ENOMEM, "read a search path");
-	folders->count++;
-	return 0;
 }
 
 /* musl gives up a search path with any other token than $ORIGIN in it (fixup_rpath). */
@@ -59,21 +34,18 @@ static bool musl_accepts(const char *text)
 }
 
 static int expand_folders(const struct search *search, const struct location *location,
-	const struct atom *text, struct folders *folders, struct caisson_error *err)
+	const char *text, const char *separators, struct folders *folders,
+	struct caisson_error *err)
 {
-	const struct tokens tokens = tokens_of(search->loader, location);
-	bool musl = search->loader->kind == LOADER_MUSL;
+	const struct tokens tokens = tokens_of(search, location);
 	_cleanup_strbuf_ struct strbuf path = STRBUF_INIT;
 
-	folders_done(folders);
-	if (text == NULL || (musl && !musl_accepts(text->text)))
-		return 0;
-	for (const char *at = text->text; *at != '\0';) {
-		size_t length = strcspn(at, musl ? ":\n" : ":");
+	for (const char *at = text; *at != '\0';) {
+		size_t length = strcspn(at, separators);
 		int r = 0;
 
 		if (token_expand(at, length, &tokens, &path) && strbuf_ok(&path))
-			r = add_folder(search->set, folders, path.data, err);
+			r = folders_add(search->set, folders, path.data, err);
 		if (!strbuf_ok(&path))
 			return caisson_fail(err, ENOMEM, "read a search path");
 		if (r < 0)
@@ -84,23 +56,44 @@ static int expand_folders(const struct search *search, const struct location *lo
 	return 0;
 }
 
-/* Search paths are kept with the location: only another loader reads them otherwise. */
+static int expand_own(const struct search *search, const struct location *location,
+	const struct atom *text, struct folders *folders, struct caisson_error *err)
+{
+	bool musl = search->loader->kind == LOADER_MUSL;
+
+	folders_done(folders);
+	if (text == NULL || (musl && !musl_accepts(text->text)))
+		return 0;
+	return expand_folders(search, location, text->text, musl ? ":\n" : ":", folders, err);
+}
+
+/* Search paths are kept with the location: only other rules read them otherwise. */
 static int expand_location(
 	const struct search *search, struct location *location, struct caisson_error *err)
 {
 	int r;
 
-	if (location->expanded_for == search->loader)
+	if (location->expanded_for == search->hwcaps)
 		return 0;
 	location->expanded_for = NULL;
-	r = expand_folders(search, location, location->object->rpath, &location->rpath, err);
+	r = expand_own(search, location, location->object->rpath, &location->rpath, err);
 	if (r >= 0)
-		r = expand_folders(
+		r = expand_own(
 			search, location, location->object->runpath, &location->runpath, err);
 	if (r < 0)
 		return caisson_wrap(err, "%s", location->path->text);
-	location->expanded_for = search->loader;
+	location->expanded_for = search->hwcaps;
 	return 0;
+}
+
+int search_begin(struct search *search, struct caisson_error *err)
+{
+	bool musl = search->loader->kind == LOADER_MUSL;
+
+	if (search->library_path == NULL)
+		return 0;
+	return expand_folders(search, search->program->location, search->library_path,
+		musl ? ":\n" : ":;", &search->library_folders, err);
 }
 
 static int fail_as(const struct caisson_error *failure, struct caisson_error *err)
@@ -124,19 +117,25 @@ static int accept(struct search *search, struct location *location, struct caiss
 	r = library_read(search->set, location, &why);
 	if (r == -EACCES || r == -EPERM)
 		return 0;
+	if (r < 0 && r != -ENOEXEC)
+		return fail_as(&why, err);
+	search->unfit = true; /* unless it turns out otherwise */
 	if (r < 0)
 		return fail_as(&why, err);
 	if (!location->object->is_elf)
 		return fail_as(location->object->failure, err);
 	is = &location->object->ident;
 	same_machine = is->bits == wanted->bits && is->machine == wanted->machine;
-	if (!same_machine && search->loader->kind == LOADER_GLIBC)
+	if (!same_machine && search->loader->kind == LOADER_GLIBC) {
+		search->unfit = false;
 		return 0;
+	}
 	if (!same_machine || is->big_endian != wanted->big_endian)
 		return caisson_refuse(
 			err, ENOEXEC, "%s is of another machine type", location->path->text);
 	if (location->object->failure != NULL)
 		return fail_as(location->object->failure, err);
+	search->unfit = false;
 	return 1;
 }
 
@@ -169,15 +168,60 @@ static int try_path(struct search *search, const char *path, struct location **r
 	return r;
 }
 
-static int try_folder(struct search *search, const char *folder, const char *name,
-	struct location **ret_location, struct caisson_error *err)
+/* Bit N: subfolder N for the processor stands in @folder. Looked at once a folder. */
+static int find_subfolders(
+	struct search *search, struct location *folder, struct caisson_error *err)
+{
+	const char *parent = strcmp(folder->path->text, "/") == 0 ? "" : folder->path->text;
+
+	_Static_assert(HWCAPS_FOLDERS_MOST <= 32, "a bit for each");
+	if (folder->subfolders_for == search->hwcaps)
+		return 0;
+	folder->subfolders = 0;
+	for (size_t i = 0; i < search->hwcaps->folder_count; i++) {
+		char path[TOKEN_PATH_MOST];
+		struct location *location;
+		int size =
+			snprintf(path, sizeof(path), "%s/%s", parent, search->hwcaps->folders[i]);
+		int r;
+
+		if (size < 0 || (size_t)size >= sizeof(path))
+			continue;
+		r = library_locate(search->set, path, &location, err);
+		if (r < 0)
+			return r;
+		if (location->node != NULL && location->node->kind == NODE_FOLDER)
+			folder->subfolders |= 1u << i;
+	}
+	folder->subfolders_for = search->hwcaps;
+	return 0;
+}
+
+static int try_name(struct search *search, const char *folder, const char *subfolder,
+	const char *name, struct location **ret_location, struct caisson_error *err)
 {
 	char path[TOKEN_PATH_MOST];
-	int size = snprintf(path, sizeof(path), "%s/%s", folder, name);
+	int size = snprintf(path, sizeof(path), "%s%s%s/%s", strcmp(folder, "/") == 0 ? "" : folder,
+		*subfolder != '\0' ? "/" : "", subfolder, name);
 
 	if (size < 0 || (size_t)size >= sizeof(path))
 		return 0;
 	return try_path(search, path, ret_location, err);
+}
+
+static int try_folder(struct search *search, struct location *folder, const char *name,
+	struct location **ret_location, struct caisson_error *err)
+{
+	int r = find_subfolders(search, folder, err);
+
+	for (size_t i = 0; folder->subfolders >> i != 0 && r == 0; i++) {
+		if ((folder->subfolders & 1u << i) != 0)
+			r = try_name(search, folder->path->text, search->hwcaps->folders[i], name,
+				ret_location, err);
+	}
+	if (r == 0)
+		r = try_name(search, folder->path->text, "", name, ret_location, err);
+	return r;
 }
 
 static int try_folders(struct search *search, const struct folders *folders, const char *name,
@@ -186,7 +230,7 @@ static int try_folders(struct search *search, const struct folders *folders, con
 	int r = 0;
 
 	for (size_t i = 0; i < folders->count && r == 0; i++)
-		r = try_folder(search, folders->items[i]->text, name, ret_location, err);
+		r = try_folder(search, folders->items[i], name, ret_location, err);
 	return r;
 }
 
@@ -223,31 +267,23 @@ static bool in_loader_folders(const struct loader *loader, const char *path)
 	return false;
 }
 
-/* Whether the loader would find @path in its own folders, first, and without the cache. */
-static int found_without_cache(
-	struct search *search, const char *path, const char *name, struct caisson_error *err)
+/* Whether the loader would find @found in its own folders, first, and without the cache. */
+static int found_without_cache(struct search *search, const struct location *found,
+	const char *name, struct caisson_error *err)
 {
-	const struct strv *folders = &search->loader->folders;
+	struct location *location = NULL;
+	int r = try_folders(search, &search->loader->places, name, &location, err);
 
-	for (size_t i = 0; i < folders->count; i++) {
-		size_t length = strlen(folders->items[i]);
-		struct location *location;
-		int r;
-
-		if (strncmp(path, folders->items[i], length) == 0 && path[length] == '/' &&
-			strcmp(path + length + 1, name) == 0)
-			return 1;
-		r = try_folder(search, folders->items[i], name, &location, err);
-		if (r != 0)
-			return r < 0 ? r : 0;
-	}
-	return 0;
+	if (r <= 0)
+		return r;
+	return location->node == found->node;
 }
 
 static int try_cache(struct search *search, struct loaded *requester, const char *name,
 	struct location **ret_location, struct caisson_error *err)
 {
-	const char *path = cache_lookup(search->cache, name, search->loader->machine->cache_flags);
+	const char *path = cache_lookup(
+		search->cache, name, search->loader->machine->cache_flags, search->hwcaps);
 	int r;
 
 	if (path == NULL || strnlen(path, TOKEN_PATH_MOST) == TOKEN_PATH_MOST)
@@ -258,7 +294,7 @@ static int try_cache(struct search *search, struct loaded *requester, const char
 	r = try_path(search, path, ret_location, err);
 	if (r <= 0)
 		return r;
-	r = found_without_cache(search, path, name, err);
+	r = found_without_cache(search, *ret_location, name, err);
 	if (r < 0)
 		return r;
 	search->used_cache |= r == 0;
@@ -268,12 +304,19 @@ static int try_cache(struct search *search, struct loaded *requester, const char
 static int try_loader_folders(struct search *search, const char *name,
 	struct location **ret_location, struct caisson_error *err)
 {
-	const struct strv *folders = &search->loader->folders;
-	int r = 0;
+	int r = try_folders(search, &search->loader->places, name, ret_location, err);
 
-	for (size_t i = 0; i < folders->count && r == 0; i++)
-		r = try_folder(search, folders->items[i], name, ret_location, err);
 	search->used_folders |= r > 0;
+	return r;
+}
+
+/* As ldconfig(8) would have put it into the cache: without what no loader would take. */
+static int try_config(struct search *search, const char *name, struct location **ret_location,
+	struct caisson_error *err)
+{
+	int r = try_folders(search, search->config, name, ret_location, err);
+
+	search->used_cache |= r > 0;
 	return r;
 }
 
@@ -291,14 +334,23 @@ static int search_glibc(struct search *search, struct loaded *requester, const c
 		}
 		if (r == 0 && !program_done)
 			r = try_rpath(search, search->program, name, ret_location, err);
+		if (r == 0) {
+			*ret_rule = "library path";
+			r = try_folders(search, &search->library_folders, name, ret_location, err);
+		}
 	} else {
-		*ret_rule = "runpath";
-		r = try_runpath(search, requester, name, ret_location, err);
+		*ret_rule = "library path";
+		r = try_folders(search, &search->library_folders, name, ret_location, err);
+		if (r == 0) {
+			*ret_rule = "runpath";
+			r = try_runpath(search, requester, name, ret_location, err);
+		}
 	}
 	if (r != 0)
 		return r;
-	*ret_rule = "ld.so.cache";
-	r = try_cache(search, requester, name, ret_location, err);
+	*ret_rule = search->config != NULL ? "ld.so.conf" : "ld.so.cache";
+	r = search->config != NULL ? try_config(search, name, ret_location, err)
+				   : try_cache(search, requester, name, ret_location, err);
 	if (r != 0 || (requester->object->flags_1 & DF_1_NODEFLIB) != 0)
 		return r;
 	*ret_rule = "default folder";
@@ -308,7 +360,9 @@ static int search_glibc(struct search *search, struct loaded *requester, const c
 static int search_musl(struct search *search, struct loaded *requester, const char *name,
 	struct location **ret_location, const char **ret_rule, struct caisson_error *err)
 {
-	int r = 0;
+	int r = try_folders(search, &search->library_folders, name, ret_location, err);
+
+	*ret_rule = "library path";
 
 	for (struct loaded *l = requester; l != NULL && r == 0; l = l->requester) {
 		*ret_rule = l->object->runpath != NULL ? "runpath" : "rpath";
@@ -324,6 +378,7 @@ static int search_musl(struct search *search, struct loaded *requester, const ch
 int search_library(struct search *search, struct loaded *requester, const char *name,
 	struct location **ret_location, const char **ret_rule, struct caisson_error *err)
 {
+	search->unfit = false;
 	if (name[0] == '\0')
 		return 0;
 	if (strchr(name, '/') != NULL) {
@@ -338,7 +393,7 @@ int search_library(struct search *search, struct loaded *requester, const char *
 void search_expand(const struct search *search, const struct loaded *requester, const char *name,
 	struct strbuf *path)
 {
-	const struct tokens tokens = tokens_of(search->loader, requester->location);
+	const struct tokens tokens = tokens_of(search, requester->location);
 
 	if (search->loader->kind == LOADER_MUSL) {
 		strbuf_clear(path);

@@ -6,6 +6,7 @@
 #include "base/macros.h"
 #include "elf/cache.h"
 #include "elf/dlopen.h"
+#include "elf/hwcaps.h"
 #include "elf/loader.h"
 #include "elf/reader.h"
 #include "elf/token.h"
@@ -15,6 +16,11 @@ static void try_cache(const uint8_t *data, size_t size)
 {
 	static const char *const names[] = {"libc.so.6", "libfoo.so.9", "a", "libz.so.1", "~"};
 	_cleanup_(cache_done) struct cache cache = CACHE_NONE;
+	static const struct hwcaps plain = {.level_count = 0};
+	static const struct hwcaps legacy = {.levels = {"x86-64-v3", "x86-64-v2"},
+		.level_count = 2,
+		.legacy = 7,
+		.legacy_platform = UINT64_C(4) << 48};
 	char *copy = malloc(size + 1);
 
 	if (copy == NULL)
@@ -23,7 +29,8 @@ static void try_cache(const uint8_t *data, size_t size)
 	copy[size] = '\0';
 	cache_take(&cache, copy, size);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		const char *path = cache_lookup(&cache, names[i], 0x0303);
+		const char *path =
+			cache_lookup(&cache, names[i], 0x0303, i & 1 ? &plain : &legacy);
 
 		if (path != NULL && strlen(path) > size)
 			abort();

@@ -73,7 +73,7 @@ static char *list(struct closure *closure, bool rules)
 		strbuf_add_string(&text, entry->path);
 		if (entry->kind == CLOSURE_SYMLINK)
 			strbuf_add_format(&text, " -> %s", entry->target);
-		else
+		else if (entry->kind == CLOSURE_FILE)
 			assert_int_equal(access(entry->source, R_OK), 0);
 		if (rules)
 			strbuf_add_format(&text, " (%s)", entry->rule);

@@ -5,6 +5,7 @@
 
 #include "elf-fixture.h"
 #include "elf/cache.h"
+#include "elf/hwcaps.h"
 #include "elf/loader.h"
 #include "elf/reader.h"
 #include "elf/token.h"
@@ -160,6 +161,8 @@ static void test_tokens(void **state _unused_)
 	assert_true(path.size < 2 * TOKEN_PATH_MOST);
 }
 
+static const struct hwcaps plain;
+
 static const struct cache_fixture cache_entries[] = {
 	{"libz.so.1", "/lib/x86_64-linux-gnu/libz.so.1", 0x303, 0},
 	{"libfoo.so.10", "/ten", 0x303, 0},
@@ -178,14 +181,14 @@ static void test_cache(void **state _unused_)
 
 		assert_int_equal(cache.count, ARRAY_SIZE(cache_entries));
 		assert_string_equal(
-			cache_lookup(&cache, "libz.so.1", 0x303), cache_entries[0].path);
-		assert_string_equal(cache_lookup(&cache, "libfoo.so.10", 0x303), "/ten");
-		assert_string_equal(cache_lookup(&cache, "libfoo.so.9", 0x303), "/nine");
-		assert_string_equal(cache_lookup(&cache, "libfoo.so.9", 0x003), "/lib32/nine");
-		assert_string_equal(cache_lookup(&cache, "liba.so", 0x303), "/a");
-		assert_null(cache_lookup(&cache, "liba.so", 0x003));
-		assert_null(cache_lookup(&cache, "libb.so", 0x303));
-		assert_null(cache_lookup(&cache, "", 0x303));
+			cache_lookup(&cache, "libz.so.1", 0x303, &plain), cache_entries[0].path);
+		assert_string_equal(cache_lookup(&cache, "libfoo.so.10", 0x303, &plain), "/ten");
+		assert_string_equal(cache_lookup(&cache, "libfoo.so.9", 0x303, &plain), "/nine");
+		assert_string_equal(cache_lookup(&cache, "libfoo.so.9", 0x003, &plain), "/lib32/nine");
+		assert_string_equal(cache_lookup(&cache, "liba.so", 0x303, &plain), "/a");
+		assert_null(cache_lookup(&cache, "liba.so", 0x003, &plain));
+		assert_null(cache_lookup(&cache, "libb.so", 0x303, &plain));
+		assert_null(cache_lookup(&cache, "", 0x303, &plain));
 	}
 }
 
@@ -204,7 +207,7 @@ static void test_cache_broken(void **state _unused_)
 		cache_take(&cut, copy, size);
 		if (size < 48 + ARRAY_SIZE(cache_entries) * 24)
 			assert_int_equal(cut.count, 0);
-		(void)cache_lookup(&cut, "libfoo.so.9", 0x303);
+		(void)cache_lookup(&cut, "libfoo.so.9", 0x303, &plain);
 	}
 	for (size_t at = 20; at < 48 + ARRAY_SIZE(cache_entries) * 24; at++) {
 		_cleanup_(cache_done) struct cache bad = CACHE_NONE;
@@ -214,7 +217,7 @@ static void test_cache_broken(void **state _unused_)
 		memcpy(copy, cache.data, cache.size + 1);
 		copy[at] = (char)~copy[at];
 		cache_take(&bad, copy, cache.size);
-		(void)cache_lookup(&bad, "libfoo.so.9", 0x303);
+		(void)cache_lookup(&bad, "libfoo.so.9", 0x303, &plain);
 	}
 }
 
