@@ -14,7 +14,7 @@ enum {
 	HEADERS_MOST = 65536, /* bytes of program headers; the kernel's bound (binfmt_elf.c) */
 };
 
-static uint64_t number(const uint8_t *bytes, unsigned int size, bool big_endian)
+uint64_t elf_number(const uint8_t *bytes, unsigned int size, bool big_endian)
 {
 	uint64_t value = 0;
 
@@ -90,7 +90,7 @@ int elf_image_word(struct elf_image *image, uint64_t offset, unsigned int size, 
 
 	if (r < 0)
 		return r;
-	*ret_value = number(bytes, size, image->ident.big_endian);
+	*ret_value = elf_number(bytes, size, image->ident.big_endian);
 	return 0;
 }
 
@@ -103,13 +103,13 @@ static int take_header(struct elf_image *image, const uint8_t *header, struct ca
 	image->ident = (struct elf_ident){
 		.bits = wide ? 64 : 32,
 		.big_endian = big,
-		.type = (uint16_t)number(header + 16, 2, big),
-		.machine = (uint16_t)number(header + 18, 2, big),
-		.flags = (uint32_t)number(header + (wide ? 48 : 36), 4, big),
+		.type = (uint16_t)elf_number(header + 16, 2, big),
+		.machine = (uint16_t)elf_number(header + 18, 2, big),
+		.flags = (uint32_t)elf_number(header + (wide ? 48 : 36), 4, big),
 	};
-	image->segment_offset = number(header + (wide ? 32 : 28), wide ? 8 : 4, big);
-	entry_size = (unsigned int)number(header + (wide ? 54 : 42), 2, big);
-	image->segment_count = (unsigned int)number(header + (wide ? 56 : 44), 2, big);
+	image->segment_offset = elf_number(header + (wide ? 32 : 28), wide ? 8 : 4, big);
+	entry_size = (unsigned int)elf_number(header + (wide ? 54 : 42), 2, big);
+	image->segment_count = (unsigned int)elf_number(header + (wide ? 56 : 44), 2, big);
 	if (image->ident.type != ET_EXEC && image->ident.type != ET_DYN)
 		return caisson_refuse(err, ENOEXEC, "%s is an ELF file, but no program or library",
 			image->input->name);
@@ -167,11 +167,11 @@ int elf_image_segment(struct elf_image *image, unsigned int index, struct elf_se
 		return r;
 	/* Elf32_Phdr and Elf64_Phdr, by offset (gABI 5, figure 5-1). */
 	*ret_segment = (struct elf_segment){
-		.type = (uint32_t)number(bytes, 4, big),
-		.offset = number(bytes + (wide ? 8 : 4), wide ? 8 : 4, big),
-		.address = number(bytes + (wide ? 16 : 8), wide ? 8 : 4, big),
-		.file_size = number(bytes + (wide ? 32 : 16), wide ? 8 : 4, big),
-		.memory_size = number(bytes + (wide ? 40 : 20), wide ? 8 : 4, big),
+		.type = (uint32_t)elf_number(bytes, 4, big),
+		.offset = elf_number(bytes + (wide ? 8 : 4), wide ? 8 : 4, big),
+		.address = elf_number(bytes + (wide ? 16 : 8), wide ? 8 : 4, big),
+		.file_size = elf_number(bytes + (wide ? 32 : 16), wide ? 8 : 4, big),
+		.memory_size = elf_number(bytes + (wide ? 40 : 20), wide ? 8 : 4, big),
 	};
 	return 0;
 }

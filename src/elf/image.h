@@ -36,6 +36,8 @@ int elf_image_segment(struct elf_image *image, unsigned int index, struct elf_se
 /* Copies bytes; -ENOEXEC when they are not all in the file. */
 int elf_image_get(
 	struct elf_image *image, uint64_t offset, void *to, size_t size, struct caisson_error *err);
+/* A number of up to 8 bytes. */
+uint64_t elf_number(const uint8_t *bytes, unsigned int size, bool big_endian);
 /* A number of 2, 4 or 8 bytes in the file's byte order. */
 int elf_image_word(struct elf_image *image, uint64_t offset, unsigned int size, uint64_t *ret_value,
 	struct caisson_error *err);
