@@ -117,15 +117,24 @@ static int count_symbols(struct elf_image *image, const struct elf_symbols *symb
 		image, symbols, MIN(room / entry_size, (uint64_t)SYMBOLS_MOST), ret_count, err);
 }
 
-/* Most names are done with by their first letter. */
+/* Most names are done with by their first letters. */
 struct wanted {
 	const struct elf_watch *watch;
-	bool initials[256];
+	bool beginnings[256];
 };
+
+static uint8_t beginning(const char *name)
+{
+	uint8_t hash = 0;
+
+	for (unsigned int i = 0; i < 5 && name[i] != '\0'; i++)
+		hash = (uint8_t)(hash * 33 + (uint8_t)name[i]);
+	return hash;
+}
 
 static uint32_t watched(const struct wanted *wanted, const char *name)
 {
-	if (!wanted->initials[(uint8_t)name[0]])
+	if (!wanted->beginnings[beginning(name)])
 		return 0;
 	for (size_t i = 0; i < wanted->watch->count; i++) {
 		if (strcmp(wanted->watch->symbols[i], name) == 0)
@@ -199,7 +208,7 @@ int elf_image_imports(struct elf_image *image, const struct elf_symbols *symbols
 		return 0;
 	}
 	for (size_t i = 0; i < watch->count; i++)
-		wanted.initials[(uint8_t)watch->symbols[i][0]] = true;
+		wanted.beginnings[beginning(watch->symbols[i])] = true;
 	r = read_strings(image, symbols, &strings, err);
 	if (r < 0)
 		return r;
