@@ -11,7 +11,8 @@
 #include "base/macros.h"
 
 enum {
-	WINDOW = 4096,
+	PAGE = 4096,
+	WINDOW = 16384,
 	HEADERS_MOST = 65536, /* bytes of program headers; the kernel's bound (binfmt_elf.c) */
 };
 
@@ -40,35 +41,53 @@ static int refuse_short(const struct elf_image *image, struct caisson_error *err
 		err, ENOEXEC, "%s ends before what its headers point to", image->input->name);
 }
 
-/* Reads around @offset, so that neighbours come along. */
-static int move_window(struct elf_image *image, uint64_t offset, struct caisson_error *err)
+/* Reads around @offset, so that neighbours come along, in place of what was read longest ago. */
+static int move_window(struct elf_image *image, uint64_t offset, const uint8_t **ret_bytes,
+	struct caisson_error *err)
 {
-	uint64_t start = offset & ~(uint64_t)(WINDOW - 1);
-	uint64_t size = MIN(image->input->size - start, (uint64_t)2 * WINDOW);
+	unsigned int index = image->next_window;
+	struct elf_window *window = &image->windows[index];
+	uint64_t start = offset & ~(uint64_t)(PAGE - 1);
+	size_t size = (size_t)MIN(image->input->size - start, (uint64_t)WINDOW);
 	int r;
 
-	if (image->window == NULL) {
-		image->window = malloc((size_t)2 * WINDOW);
-		if (image->window == NULL)
+	if (image->bytes == NULL) {
+		image->bytes = malloc((size_t)ELF_WINDOWS * WINDOW);
+		if (image->bytes == NULL)
 			return caisson_fail(err, ENOMEM, "read %s", image->input->name);
 	}
-	image->window_size = 0;
-	r = pread_all(
-		image->input->fd, image->window, (size_t)size, start, image->input->name, err);
+	window->size = 0;
+	image->next_window = (index + 1) % ELF_WINDOWS;
+	r = pread_all(image->input->fd, image->bytes + (size_t)index * WINDOW, size, start,
+		image->input->name, err);
 	if (r == -ENODATA)
 		return caisson_refuse(
 			err, ENOEXEC, "%s changed while it was read", image->input->name);
 	if (r < 0)
 		return r;
-	image->window_offset = start;
-	image->window_size = (size_t)size;
+	*window = (struct elf_window){start, size};
+	*ret_bytes = image->bytes + (size_t)index * WINDOW + (offset - start);
 	return 0;
+}
+
+/* Where @size bytes from @offset on stand in a window, or NULL. */
+static const uint8_t *find_window(const struct elf_image *image, uint64_t offset, size_t size)
+{
+	for (unsigned int i = 0; i < ELF_WINDOWS; i++) {
+		const struct elf_window *window = &image->windows[i];
+		uint64_t into = offset - window->offset;
+
+		if (offset >= window->offset && into < window->size && size <= window->size - into)
+			return image->bytes + (size_t)i * WINDOW + into;
+	}
+	return NULL;
 }
 
 int elf_image_get(
 	struct elf_image *image, uint64_t offset, void *to, size_t size, struct caisson_error *err)
 {
 	const struct elf_input *input = image->input;
+	const uint8_t *from;
 	int r;
 
 	if (offset > input->size || size > input->size - offset)
@@ -79,17 +98,17 @@ int elf_image_get(
 		memcpy(to, input->data + offset, size);
 		return 0;
 	}
-	if (size > WINDOW) {
+	from = find_window(image, offset, size);
+	if (from == NULL && size > WINDOW - PAGE) {
 		r = pread_all(input->fd, to, size, offset, input->name, err);
 		return r == -ENODATA ? refuse_short(image, err) : r;
 	}
-	if (offset < image->window_offset ||
-		offset - image->window_offset + size > image->window_size) {
-		r = move_window(image, offset, err);
+	if (from == NULL) {
+		r = move_window(image, offset, &from, err);
 		if (r < 0)
 			return r;
 	}
-	memcpy(to, image->window + (offset - image->window_offset), size);
+	memcpy(to, from, size);
 	return 0;
 }
 
@@ -179,6 +198,7 @@ int elf_image_segment(struct elf_image *image, unsigned int index, struct elf_se
 	/* Elf32_Phdr and Elf64_Phdr, by offset (gABI 5, figure 5-1). */
 	*ret_segment = (struct elf_segment){
 		.type = (uint32_t)elf_number(bytes, 4, big),
+		.flags = (uint32_t)elf_number(bytes + (wide ? 4 : 24), 4, big),
 		.offset = elf_number(bytes + (wide ? 8 : 4), wide ? 8 : 4, big),
 		.address = elf_number(bytes + (wide ? 16 : 8), wide ? 8 : 4, big),
 		.file_size = elf_number(bytes + (wide ? 32 : 16), wide ? 8 : 4, big),
@@ -254,7 +274,7 @@ int elf_image_name(struct elf_image *image, uint64_t strings, uint64_t at, size_
 void elf_image_done(struct elf_image *image)
 {
 	free(image->loads);
-	free(image->window);
+	free(image->bytes);
 	image->loads = NULL;
-	image->window = NULL;
+	image->bytes = NULL;
 }

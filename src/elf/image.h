@@ -11,9 +11,11 @@
 #include "elf/reader.h"
 
 struct elf_segment {
-	uint32_t type;
+	uint32_t type, flags;
 	uint64_t offset, address, file_size, memory_size, alignment;
 };
+
+enum { ELF_WINDOWS = 4 };
 
 struct elf_image {
 	const struct elf_input *input;
@@ -25,10 +27,13 @@ struct elf_image {
 	struct elf_segment dynamic, interp; /* type 0: none */
 	struct elf_segment notes[8];        /* PT_NOTE; more than any linker makes */
 	size_t note_count;
-	/* The part of the file that was read last. */
-	uint8_t *window;
-	uint64_t window_offset;
-	size_t window_size;
+	/* The parts of the file that were read last: headers, names and symbols are far apart. */
+	struct elf_window {
+		uint64_t offset;
+		size_t size; /* 0: unused */
+	} windows[ELF_WINDOWS];
+	uint8_t *bytes; /* of all windows */
+	unsigned int next_window;
 };
 
 /* @image has its @input set and is zero otherwise. Checks the header. */

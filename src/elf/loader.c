@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "elf/loader.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "base/io.h"
 #include "base/macros.h"
 #include "base/path.h"
+#include "elf/image.h"
 
 enum {
 	LOADER_MOST = 16 << 20,    /* bytes; glibc's has 250 KB, musl's 800 KB */
@@ -78,6 +80,42 @@ static int read_whole(struct library_set *set, struct location *location, size_t
 	return fd < 0 ? fd : read_to_end(fd, most, location->path->text, content, err);
 }
 
+/*
+ * What the loader knows stands in its constants: the segments that hold no code, when they do (old
+ * linkers put both into one). Appends them with a NUL behind each.
+ */
+static int read_constants(struct library_set *set, struct location *location,
+	struct strbuf *content, struct caisson_error *err)
+{
+	_cleanup_close_ int fd = root_open_file(&set->root, location->node, err);
+	struct elf_input input = {
+		.fd = fd, .size = location->node->size, .name = location->path->text};
+	_cleanup_(elf_image_done) struct elf_image image = {.input = &input};
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = elf_image_open(&image, err);
+	for (unsigned int i = 0; i < image.segment_count && r >= 0; i++) {
+		struct elf_segment segment;
+		void *to;
+
+		r = elf_image_segment(&image, i, &segment, err);
+		if (r < 0 || segment.type != PT_LOAD || (segment.flags & PF_X) != 0 ||
+			segment.file_size > LOADER_MOST - MIN(content->size, (size_t)LOADER_MOST))
+			continue;
+		to = strbuf_reserve(content, (size_t)segment.file_size + 1);
+		if (to == NULL)
+			return caisson_fail(err, ENOMEM, "read %s", input.name);
+		r = elf_image_get(&image, segment.offset, to, (size_t)segment.file_size, err);
+		if (r >= 0)
+			strbuf_commit(content, (size_t)segment.file_size);
+		if (r >= 0)
+			strbuf_add_char(content, '\0');
+	}
+	return r;
+}
+
 /* What a distribution would have, when there is no loader to ask. */
 static void guess_folders(struct loader *loader)
 {
@@ -105,6 +143,15 @@ static char *find_lib(const struct loader *loader, bool scanned)
 	return strdup(first[0] == '/' ? first + 1 : first);
 }
 
+static void scan(struct loader *loader, const struct strbuf *content)
+{
+	if (content->size == 0)
+		return;
+	loader_scan_folders(content->data, content->size, &loader->folders);
+	loader->minor = loader_scan_version(content->data, content->size);
+	loader->has_levels = memmem(content->data, content->size, "glibc-hwcaps", 12) != NULL;
+}
+
 static int set_up_glibc(struct loader *loader, struct library_set *set, struct caisson_error *err)
 {
 	_cleanup_strbuf_ struct strbuf content = STRBUF_INIT;
@@ -118,12 +165,17 @@ static int set_up_glibc(struct loader *loader, struct library_set *set, struct c
 			return r;
 	}
 	if (location->node != NULL && location->node->kind == NODE_FILE) {
+		r = read_constants(set, location, &content, NULL);
+		if (r >= 0)
+			scan(loader, &content);
+	}
+	if (location->node != NULL && location->node->kind == NODE_FILE &&
+		loader->folders.count == 0) {
+		strbuf_clear(&content);
 		r = read_whole(set, location, LOADER_MOST, &content, err);
 		if (r < 0)
 			return r;
-		loader_scan_folders(content.data, content.size, &loader->folders);
-		loader->minor = loader_scan_version(content.data, content.size);
-		loader->has_levels = memmem(content.data, content.size, "glibc-hwcaps", 12) != NULL;
+		scan(loader, &content);
 	}
 	scanned = loader->folders.count > 0;
 	if (!scanned)
