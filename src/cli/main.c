@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-#include "base/io.h"
 #include "base/path.h"
 #include "cli/commands.h"
-
-#define STATUS_FAILED 1
-#define STATUS_WRONG  2
+#include "cli/runner.h"
 
 const struct cli_command *const cli_commands[] = {
 	&command_run,
@@ -28,34 +21,6 @@ const struct cli_command *const cli_commands[] = {
 	&command_doctor,
 	NULL,
 };
-
-static uint64_t began;
-
-/* What the log callback has to know. */
-struct verbosity {
-	bool quiet, verbose;
-};
-
-static void print_line(enum caisson_log_level level, const char *text, void *userdata)
-{
-	const struct verbosity *verbosity = userdata;
-
-	if (verbosity->quiet || (level == CAISSON_LOG_DEBUG && !verbosity->verbose))
-		return;
-	if (verbosity->verbose)
-		fprintf(stderr, "caisson: [%8.1f ms] %s\n", (double)(now_usec() - began) / 1000,
-			text);
-	else
-		fprintf(stderr, "caisson: %s%s\n", level == CAISSON_LOG_WARNING ? "warning: " : "",
-			text);
-}
-
-static void print_error(const char *command, const struct caisson_error *err)
-{
-	fprintf(stderr, "caisson%s%s: %s\n", command[0] != '\0' ? " " : "", command, err->message);
-	if (err->hint[0] != '\0')
-		fprintf(stderr, "  hint: %s\n", err->hint);
-}
 
 static void print_usage(FILE *to)
 {
@@ -152,51 +117,6 @@ static int open_state(
 	return caisson_open(&context->caisson, state_path, config_path, &context->log, err);
 }
 
-/* What a full disk has not taken was not done. */
-static int flush_output(void)
-{
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return 0;
-	fprintf(stderr, "caisson: write to standard output: %s\n", strerror(errno));
-	return -1;
-}
-
-static int run_command(const struct cli_command *command, int argc, char **argv)
-{
-	struct cli_context context = {0};
-	struct caisson_error err = {0};
-	struct verbosity verbosity = {0};
-	int failed = command->failed != 0 ? command->failed : STATUS_FAILED;
-	int r;
-
-	if (cli_parse(command, argc, argv, &context, &err) < 0) {
-		print_error(command->name, &err);
-		fprintf(stderr, "  'caisson %s --help' shows how it is used\n", command->name);
-		cli_context_done(&context);
-		return command->failed != 0 ? command->failed : STATUS_WRONG;
-	}
-	if (cli_common(command, &context, CLI_HELP)->count > 0) {
-		cli_print_help(command, stdout);
-		cli_context_done(&context);
-		return 0;
-	}
-	verbosity.quiet = cli_common(command, &context, CLI_QUIET)->count > 0;
-	verbosity.verbose = cli_common(command, &context, CLI_VERBOSE)->count > 0;
-	context.log = (struct caisson_log){print_line, &verbosity};
-	r = command->needs_state ? open_state(command, &context, &err) : 0;
-	if (r == 0)
-		r = command->run(&context, &err);
-	if (context.status != 0)
-		failed = context.status;
-	cli_context_done(&context);
-	if (r < 0) {
-		print_error(command->name, &err);
-		return (r == -EINVAL || r == -ERANGE) && failed == STATUS_FAILED ? STATUS_WRONG
-										 : failed;
-	}
-	return flush_output() < 0 ? failed : r;
-}
-
 static int dispatch(int argc, char **argv)
 {
 	if (argc < 1) {
@@ -231,7 +151,7 @@ static int dispatch(int argc, char **argv)
 		int words = matches(cli_commands[i], argc, argv);
 
 		if (words > 0)
-			return run_command(cli_commands[i], argc - words, argv + words);
+			return cli_run(cli_commands[i], open_state, argc - words, argv + words);
 	}
 	if (is_group(argv[0])) {
 		bool asked =
@@ -247,30 +167,12 @@ static int dispatch(int argc, char **argv)
 	return STATUS_WRONG;
 }
 
-/* A stream that the caller closed must not be the next file that is opened: what is printed would
-   go into a volume. */
-static void open_closed_streams(void)
-{
-	int fd;
-
-	do
-		fd = open("/dev/null", O_RDWR);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd >= 0)
-		close(fd);
-}
-
 int main(int argc, char **argv)
 {
-	const struct rlimit none = {0, 0};
 	int status;
 
-	began = now_usec();
-	open_closed_streams();
-	/* Keys pass through this process. */
-	(void)setrlimit(RLIMIT_CORE, &none);
-	signal(SIGPIPE, SIG_IGN);
+	cli_begin();
 	status = dispatch(argc - 1, argv + 1);
-	/* Of help and version, too; run_command() has told of the rest. */
-	return status == 0 && flush_output() < 0 ? STATUS_FAILED : status;
+	/* Of help and version, too; cli_run() has told of the rest. */
+	return status == 0 && cli_flush_output() < 0 ? STATUS_FAILED : status;
 }

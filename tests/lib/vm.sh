@@ -43,7 +43,7 @@ vm_begin() { # BUILD
 	local key shared folder lock
 	tap_begin "$1"
 	command -v qemu-system-x86_64 >/dev/null || tap_skip_all 'QEMU is not installed'
-	key=$(cat "$caisson" "$build/caisson-init" "$build/caisson-unlock" "$source"/tests/lib/*.sh \
+	key=$(cat "$build/caisson-commands" "$build/caisson-init" "$build/caisson-unlock" "$source"/tests/lib/*.sh \
 		/proc/sys/kernel/random/boot_id <(ls /boot) <(id -u) | sha256sum | cut -c 1-16)
 	shared=$build/test-vm
 	[ -w "$build" ] || shared=$work/shared

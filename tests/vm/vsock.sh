@@ -40,8 +40,8 @@ for module in /usr/lib/x86_64-linux-gnu/qemu/accel-tcg-*.so; do
 	add "$module"
 done
 add /lib/x86_64-linux-gnu/libgcc_s.so.1 /usr/lib/x86_64-linux-gnu/libgcc_s.so.1 /etc/mke2fs.conf
-cp -L "$build/caisson" "$build/caisson-init" "$build/caisson-unlock" "$root/build"
-add "$build/caisson" "$build/caisson-unlock"
+cp -L "$build/caisson" "$build/caisson-commands" "$build/caisson-init" "$build/caisson-unlock" "$root/build"
+add "$build/caisson-commands" "$build/caisson-unlock"
 rm -rf "$root${build:?}"
 cp -a --parents "/boot/vmlinuz-$release" "/boot/config-$release" "$root"
 mkdir -p "$root/usr/lib/modules/$release"

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/json.h"
+#include "cli/commands.h"
+
+void cli_format_size(uint64_t size, char *text, size_t room)
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+	double number = (double)size;
+	size_t unit = 0;
+
+	while (number >= 1024 && unit + 1 < ARRAY_SIZE(units)) {
+		number /= 1024;
+		unit++;
+	}
+	snprintf(text, room,
+		unit == 0 || number == (double)(uint64_t)number ? "%.0f %s" : "%.1f %s", number,
+		units[unit]);
+}
+
+int cli_print_json(struct json_object *object, struct caisson_error *err)
+{
+	const char *text =
+		object != NULL ? json_object_to_json_string_ext(object,
+					 JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE)
+			       : NULL;
+
+	if (text == NULL)
+		return caisson_fail(err, ENOMEM, "print JSON");
+	puts(text);
+	return 0;
+}
