@@ -4,6 +4,7 @@
 #pragma once
 
 #include <elf.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -20,6 +21,13 @@ struct elf_fixture {
 	const char *import; /* an undefined symbol */
 	uint64_t flags_1;
 	size_t repeat; /* of the last needed */
+	const char *audit;
+	const char *note;       /* JSON of .note.dlopen */
+	const char *defines[4]; /* versions */
+	struct {
+		const char *library, *version;
+		bool weak;
+	} needs[4]; /* versions, each in a record of its own */
 };
 
 enum { FIXTURE_BASE = 0x10000 };
@@ -107,14 +115,88 @@ static inline void fixture_header(
 	fixture_number(f, to, 0, 6);
 }
 
-/* Header, PT_LOAD of it all, PT_DYNAMIC, PT_INTERP | dynamic section | symbols | strings. */
+/* The ELF hash of a name (gABI 5, "Hash Table"), which versions carry. */
+static inline uint32_t fixture_hash(const char *name)
+{
+	uint32_t hash = 0;
+
+	for (; *name != '\0'; name++) {
+		uint32_t high;
+
+		hash = (hash << 4) + (uint8_t)*name;
+		high = hash & 0xf0000000;
+		hash = (hash ^ high >> 24) & ~high;
+	}
+	return hash;
+}
+
+/* Adds @text to the strings, and gives its offset. */
+static inline uint64_t fixture_string(struct strbuf *strings, const char *text)
+{
+	uint64_t at = strings->size;
+
+	strbuf_add(strings, text, strlen(text) + 1);
+	return at;
+}
+
+/* Verdef and Verdaux, Verneed and Vernaux; the offsets of the two chains within @to. */
+static inline void fixture_versions(const struct elf_fixture *f, struct strbuf *to,
+	struct strbuf *strings, size_t *ret_defined, size_t *ret_needed)
+{
+	*ret_defined = to->size;
+	for (size_t i = 0; i < ARRAY_SIZE(f->defines) && f->defines[i] != NULL; i++) {
+		bool last = i + 1 == ARRAY_SIZE(f->defines) || f->defines[i + 1] == NULL;
+
+		fixture_number(f, to, 1, 2);
+		fixture_number(f, to, 0, 2);
+		fixture_number(f, to, i + 2, 2);
+		fixture_number(f, to, 1, 2);
+		fixture_number(f, to, fixture_hash(f->defines[i]), 4);
+		fixture_number(f, to, 20, 4);
+		fixture_number(f, to, last ? 0 : 28, 4);
+		fixture_number(f, to, fixture_string(strings, f->defines[i]), 4);
+		fixture_number(f, to, 0, 4);
+	}
+	*ret_needed = to->size;
+	for (size_t i = 0; i < ARRAY_SIZE(f->needs) && f->needs[i].library != NULL; i++) {
+		bool last = i + 1 == ARRAY_SIZE(f->needs) || f->needs[i + 1].library == NULL;
+
+		fixture_number(f, to, 1, 2);
+		fixture_number(f, to, 1, 2);
+		fixture_number(f, to, fixture_string(strings, f->needs[i].library), 4);
+		fixture_number(f, to, 16, 4);
+		fixture_number(f, to, last ? 0 : 32, 4);
+		fixture_number(f, to, fixture_hash(f->needs[i].version), 4);
+		fixture_number(f, to, f->needs[i].weak ? VER_FLG_WEAK : 0, 2);
+		fixture_number(f, to, i + 2, 2);
+		fixture_number(f, to, fixture_string(strings, f->needs[i].version), 4);
+		fixture_number(f, to, 0, 4);
+	}
+}
+
+/* A note of owner "FDO", padded to 4 bytes. */
+static inline void fixture_note(const struct elf_fixture *f, struct strbuf *to)
+{
+	if (f->note == NULL)
+		return;
+	fixture_number(f, to, 4, 4);
+	fixture_number(f, to, strlen(f->note) + 1, 4);
+	fixture_number(f, to, 0x407c0c0a, 4);
+	strbuf_add(to, "FDO", 4);
+	strbuf_add(to, f->note, strlen(f->note) + 1);
+	fixture_number(f, to, 0, (unsigned int)(-(strlen(f->note) + 1) & 3));
+}
+
+/* Header, PT_LOAD of it all, PT_DYNAMIC, PT_INTERP, PT_NOTE | dynamic section | symbols | versions
+   | note | strings. */
 static inline void elf_fixture(const struct elf_fixture *f, struct strbuf *file)
 {
 	_cleanup_strbuf_ struct strbuf dynamic = STRBUF_INIT, strings = STRBUF_INIT;
-	_cleanup_strbuf_ struct strbuf symbols = STRBUF_INIT;
-	unsigned int segments = f->interpreter != NULL ? 3 : 2, word = f->bits == 32 ? 4 : 8;
+	_cleanup_strbuf_ struct strbuf middle = STRBUF_INIT;
+	unsigned int segments = 2 + (f->interpreter != NULL) + (f->note != NULL);
+	unsigned int word = f->bits == 32 ? 4 : 8;
 	size_t start = f->bits == 32 ? 52 + segments * 32 : 64 + segments * 56;
-	size_t interpreter, tail, dynamic_size;
+	size_t interpreter, tail, dynamic_size, defined, needed, note;
 
 	strbuf_add_char(&strings, '\0');
 	for (size_t i = 0; i < ARRAY_SIZE(f->needed) && f->needed[i] != NULL; i++)
@@ -125,31 +207,41 @@ static inline void elf_fixture(const struct elf_fixture *f, struct strbuf *file)
 	fixture_name(f, &dynamic, &strings, DT_SONAME, f->soname);
 	fixture_name(f, &dynamic, &strings, DT_RPATH, f->rpath);
 	fixture_name(f, &dynamic, &strings, DT_RUNPATH, f->runpath);
-	fixture_symbol(f, &symbols, 0, 0);
-	if (f->import != NULL) {
-		fixture_symbol(f, &symbols, (uint32_t)strings.size, SHN_UNDEF);
-		strbuf_add(&strings, f->import, strlen(f->import) + 1);
-	}
+	fixture_name(f, &dynamic, &strings, DT_AUDIT, f->audit);
+	fixture_symbol(f, &middle, 0, 0);
+	if (f->import != NULL)
+		fixture_symbol(
+			f, &middle, (uint32_t)fixture_string(&strings, f->import), SHN_UNDEF);
+	fixture_versions(f, &middle, &strings, &defined, &needed);
+	note = middle.size;
+	fixture_note(f, &middle);
 	interpreter = strings.size;
 	if (f->interpreter != NULL)
 		strbuf_add(&strings, f->interpreter, strlen(f->interpreter) + 1);
 	if (f->flags_1 != 0)
 		fixture_tag(f, &dynamic, DT_FLAGS_1, f->flags_1);
-	dynamic_size = dynamic.size + (size_t)4 * 2 * word;
+	dynamic_size = dynamic.size + (size_t)6 * 2 * word;
 	tail = start + dynamic_size;
 	fixture_tag(f, &dynamic, DT_SYMTAB, FIXTURE_BASE + tail);
-	fixture_tag(f, &dynamic, DT_STRTAB, FIXTURE_BASE + tail + symbols.size);
+	fixture_tag(f, &dynamic, DT_STRTAB, FIXTURE_BASE + tail + middle.size);
 	fixture_tag(f, &dynamic, DT_STRSZ, strings.size);
+	/* An odd tag of the linker's, where there are no versions. */
+	fixture_tag(f, &dynamic, needed > defined ? DT_VERDEF : DT_DEBUG,
+		FIXTURE_BASE + tail + defined);
+	fixture_tag(
+		f, &dynamic, note > needed ? DT_VERNEED : DT_DEBUG, FIXTURE_BASE + tail + needed);
 	fixture_tag(f, &dynamic, DT_NULL, 0);
 
 	fixture_header(f, file, segments);
-	fixture_segment(f, file, PT_LOAD, 0, tail + symbols.size + strings.size);
+	fixture_segment(f, file, PT_LOAD, 0, tail + middle.size + strings.size);
 	fixture_segment(f, file, PT_DYNAMIC, start, dynamic_size);
 	if (f->interpreter != NULL)
-		fixture_segment(f, file, PT_INTERP, tail + symbols.size + interpreter,
+		fixture_segment(f, file, PT_INTERP, tail + middle.size + interpreter,
 			strlen(f->interpreter) + 1);
+	if (f->note != NULL)
+		fixture_segment(f, file, PT_NOTE, tail + note, middle.size - note);
 	strbuf_add(file, dynamic.data, dynamic.size);
-	strbuf_add(file, symbols.data, symbols.size);
+	strbuf_add(file, middle.data, middle.size);
 	strbuf_add(file, strings.data, strings.size);
 }
 
