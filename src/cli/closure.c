@@ -10,6 +10,21 @@
 #include "base/path.h"
 #include "cli/commands.h"
 
+const char *const closure_linkages[] = {
+	[CLOSURE_STATIC] = "static",
+	[CLOSURE_STATIC_PIE] = "static-pie",
+	[CLOSURE_DYNAMIC] = "dynamic",
+	[CLOSURE_SHARED] = "shared",
+	[CLOSURE_IS_SCRIPT] = "script",
+};
+
+const char *const closure_libcs[] = {
+	[CLOSURE_NO_LIBC] = NULL,
+	[CLOSURE_GLIBC] = "glibc",
+	[CLOSURE_MUSL] = "musl",
+	[CLOSURE_OTHER_LIBC] = "other",
+};
+
 enum {
 	ROOT,
 	TREE,

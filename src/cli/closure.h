@@ -11,6 +11,10 @@ struct closure_view {
 	bool complete;
 };
 
+/* Words for enum closure_linkage and enum closure_libc (NULL: not to be known). */
+extern const char *const closure_linkages[];
+extern const char *const closure_libcs[];
+
 int closure_print_table(const struct closure_view *view, struct caisson_error *err);
 int closure_print_list(const struct closure_view *view, struct caisson_error *err);
 int closure_print_tree(const struct closure_view *view, struct caisson_error *err);

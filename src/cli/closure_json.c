@@ -6,20 +6,6 @@
 #include "cli/closure.h"
 #include "cli/commands.h"
 
-static const char *const linkages[] = {
-	[CLOSURE_STATIC] = "static",
-	[CLOSURE_STATIC_PIE] = "static-pie",
-	[CLOSURE_DYNAMIC] = "dynamic",
-	[CLOSURE_SHARED] = "shared",
-	[CLOSURE_IS_SCRIPT] = "script",
-};
-
-static const char *const libcs[] = {
-	[CLOSURE_GLIBC] = "glibc",
-	[CLOSURE_MUSL] = "musl",
-	[CLOSURE_OTHER_LIBC] = "other",
-};
-
 static const char *const problem_kinds[] = {
 	[CLOSURE_MISSING] = "missing",
 	[CLOSURE_BROKEN] = "broken",
@@ -87,8 +73,8 @@ static struct json_object *program_json(const struct closure_program *program)
 
 	if (object == NULL || !json_set_string(object, "path", program->path) ||
 		!json_set_string(object, "real", program->real) ||
-		!json_set_string(object, "kind", linkages[program->linkage]) ||
-		!set_optional(object, "libc", libcs[program->libc]) ||
+		!json_set_string(object, "kind", closure_linkages[program->linkage]) ||
+		!set_optional(object, "libc", closure_libcs[program->libc]) ||
 		!set_optional(object, "wanted_by", program->wanted_by) ||
 		!set_optional(object, "interpreter", program->interpreter))
 		return NULL;

@@ -27,26 +27,13 @@ static void say(const char *format, ...)
 	puts(line.data);
 }
 
-static const char *const linkages[] = {
-	[CLOSURE_STATIC] = "static",
-	[CLOSURE_STATIC_PIE] = "static-pie",
-	[CLOSURE_DYNAMIC] = "dynamic",
-	[CLOSURE_SHARED] = "shared library",
-	[CLOSURE_IS_SCRIPT] = "script",
-};
-
-static const char *const libcs[] = {
-	[CLOSURE_NO_LIBC] = "",
-	[CLOSURE_GLIBC] = ", glibc",
-	[CLOSURE_MUSL] = ", musl",
-	[CLOSURE_OTHER_LIBC] = ", another libc",
-};
-
 static void say_program(const struct closure_program *program)
 {
 	const char *interpreter = program->interpreter;
+	const char *libc = closure_libcs[program->libc];
 
-	say("%s: %s%s%s%s%s%s", program->path, linkages[program->linkage], libcs[program->libc],
+	say("%s: %s%s%s%s%s%s%s", program->path, closure_linkages[program->linkage],
+		libc != NULL ? ", " : "", libc != NULL ? libc : "",
 		program->machine != NULL ? ", " : "",
 		program->machine != NULL ? program->machine : "",
 		interpreter != NULL ? ", interpreter " : "",

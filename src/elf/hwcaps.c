@@ -46,10 +46,11 @@ bool hwcaps_is_level(const char *name)
 
 static void add_folder(struct hwcaps *hwcaps, const char *parent, const char *name)
 {
-	char *folder = hwcaps->folders[hwcaps->folder_count];
+	char *folder;
 
 	if (hwcaps->folder_count == HWCAPS_FOLDERS_MOST)
 		return;
+	folder = hwcaps->folders[hwcaps->folder_count];
 	snprintf(folder, HWCAPS_NAME_MOST, "%s%s", parent, name);
 	/* Names repeat where the platform is a capability, too. */
 	for (size_t i = 0; i < hwcaps->folder_count; i++) {
