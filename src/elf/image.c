@@ -125,32 +125,24 @@ int elf_image_word(struct elf_image *image, uint64_t offset, unsigned int size, 
 }
 
 /* The fields of Elf32_Ehdr and Elf64_Ehdr that matter, by offset (gABI 4, figure 4-3). */
-static int take_header(struct elf_image *image, const uint8_t *header, struct caisson_error *err)
+static void take_header(struct elf_image *image, const uint8_t *header)
 {
 	bool wide = header[EI_CLASS] == ELFCLASS64, big = header[EI_DATA] == ELFDATA2MSB;
-	unsigned int entry_size, wanted = wide ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr);
 
 	image->ident = (struct elf_ident){
 		.bits = wide ? 64 : 32,
 		.big_endian = big,
+		.os_abi = header[EI_OSABI],
 		.type = (uint16_t)elf_number(header + 16, 2, big),
 		.machine = (uint16_t)elf_number(header + 18, 2, big),
 		.flags = (uint32_t)elf_number(header + (wide ? 48 : 36), 4, big),
 	};
 	image->segment_offset = elf_number(header + (wide ? 32 : 28), wide ? 8 : 4, big);
-	entry_size = (unsigned int)elf_number(header + (wide ? 54 : 42), 2, big);
+	image->segment_size = (unsigned int)elf_number(header + (wide ? 54 : 42), 2, big);
 	image->segment_count = (unsigned int)elf_number(header + (wide ? 56 : 44), 2, big);
-	if (image->ident.type != ET_EXEC && image->ident.type != ET_DYN)
-		return caisson_refuse(err, ENOEXEC, "%s is an ELF file, but no program or library",
-			image->input->name);
-	if (image->segment_count == 0 || entry_size != wanted ||
-		image->segment_count * wanted > HEADERS_MOST)
-		return caisson_refuse(
-			err, ENOEXEC, "%s has no usable program headers", image->input->name);
-	return 0;
 }
 
-int elf_image_open(struct elf_image *image, struct caisson_error *err)
+int elf_image_identify(struct elf_image *image, struct caisson_error *err)
 {
 	uint8_t header[sizeof(Elf64_Ehdr)] = {0};
 	size_t size = MIN(image->input->size, (uint64_t)sizeof(header));
@@ -172,9 +164,24 @@ int elf_image_open(struct elf_image *image, struct caisson_error *err)
 			err, ENOEXEC, "%s is an ELF file of an unknown kind", image->input->name);
 	if (size < (header[EI_CLASS] == ELFCLASS64 ? sizeof(Elf64_Ehdr) : sizeof(Elf32_Ehdr)))
 		return refuse_short(image, err);
-	r = take_header(image, header, err);
+	take_header(image, header);
+	return 0;
+}
+
+int elf_image_open(struct elf_image *image, struct caisson_error *err)
+{
+	int r = elf_image_identify(image, err);
+	unsigned int wanted = image->ident.bits == 64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr);
+
 	if (r < 0)
 		return r;
+	if (image->ident.type != ET_EXEC && image->ident.type != ET_DYN)
+		return caisson_refuse(err, ENOEXEC, "%s is an ELF file, but no program or library",
+			image->input->name);
+	if (image->segment_count == 0 || image->segment_size != wanted ||
+		image->segment_count * wanted > HEADERS_MOST)
+		return caisson_refuse(
+			err, ENOEXEC, "%s has no usable program headers", image->input->name);
 	image->loads = calloc(image->segment_count, sizeof(*image->loads));
 	if (image->loads == NULL)
 		return caisson_fail(err, ENOMEM, "read %s", image->input->name);

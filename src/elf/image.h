@@ -20,7 +20,7 @@ enum { ELF_WINDOWS = 4 };
 struct elf_image {
 	const struct elf_input *input;
 	struct elf_ident ident;
-	unsigned int segment_count;
+	unsigned int segment_count, segment_size;
 	uint64_t segment_offset;
 	struct elf_segment *loads; /* room for segment_count */
 	size_t load_count;
@@ -37,6 +37,8 @@ struct elf_image {
 };
 
 /* @image has its @input set and is zero otherwise. Checks the header. */
+int elf_image_identify(struct elf_image *image, struct caisson_error *err);
+/* The same, and that there are program headers to read. */
 int elf_image_open(struct elf_image *image, struct caisson_error *err);
 int elf_image_segment(struct elf_image *image, unsigned int index, struct elf_segment *ret_segment,
 	struct caisson_error *err);

@@ -162,16 +162,16 @@ static void queue_remove(struct load *load, struct loaded *loaded)
 		load->last = loaded->previous;
 }
 
-static void queue_behind(struct load *load, struct loaded *before, struct loaded *loaded)
+static void queue_before(struct load *load, struct loaded *behind, struct loaded *loaded)
 {
 	loaded->queued = true;
-	loaded->previous = before;
-	loaded->next = before->next;
-	if (before->next != NULL)
-		before->next->previous = loaded;
+	loaded->next = behind;
+	loaded->previous = behind->previous;
+	if (behind->previous != NULL)
+		behind->previous->next = loaded;
 	else
-		load->last = loaded;
-	before->next = loaded;
+		load->first = loaded;
+	behind->previous = loaded;
 }
 
 static int say_missing(
@@ -332,52 +332,58 @@ static int satisfy(struct load *load, const struct demand *demand, struct loaded
 	return 1;
 }
 
-/* _dl_map_object_deps() of elf/dl-deps.c: what is needed goes to the end; a filter's or an
-   auxiliary object goes right behind, and so is the next to be looked into. */
-static int process(struct load *load, struct loaded *loaded, struct caisson_error *err)
+/*
+ * One request. _dl_map_object_deps() of elf/dl-deps.c: what is needed goes to the end; a filter's
+ * or an auxiliary object goes in front, and is the next to be looked into: *first then, when it is
+ * the first one of @loaded.
+ */
+static int process_request(struct load *load, struct loaded *loaded,
+	const struct library_request *request, struct loaded **first, struct caisson_error *err)
 {
-	const struct object *object = loaded->object;
-	struct loaded *insert = loaded;
+	const struct demand demand = {
+		.requester = loaded,
+		.kind = request->kind,
+		.name = request->name,
+		.role = CLOSURE_FIXED,
+		.optional = request->kind == ELF_AUXILIARY,
+	};
+	bool in_front = demand.kind != ELF_NEEDED;
+	struct loaded *got = NULL;
+	int r;
 
-	loaded->processed = true;
-	for (size_t i = 0; i < object->request_count; i++) {
-		const struct demand demand = {
-			.requester = loaded,
-			.kind = object->requests[i].kind,
-			.name = object->requests[i].name,
-			.role = CLOSURE_FIXED,
-			.optional = object->requests[i].kind == ELF_AUXILIARY,
-		};
-		bool in_front = demand.kind != ELF_NEEDED;
-		struct loaded *got = NULL;
-		int r;
-
-		if (in_front && load->search.loader->kind == LOADER_MUSL)
-			continue;
-		r = satisfy(load, &demand, &got, err);
-		if (r < 0)
-			return r;
-		if (r == 0)
-			continue;
-		if (!in_front && !got->queued) {
-			queue_last(load, got);
-		} else if (in_front && !got->processed && got != load->interpreter) {
-			if (got->queued)
-				queue_remove(load, got);
-			queue_behind(load, insert, got);
-			insert = got;
-		}
+	if (in_front && load->search.loader->kind == LOADER_MUSL)
+		return 0;
+	r = satisfy(load, &demand, &got, err);
+	if (r <= 0)
+		return r;
+	if (!in_front && !got->queued) {
+		queue_last(load, got);
+	} else if (in_front && !got->processed && got != load->interpreter) {
+		if (got->queued)
+			queue_remove(load, got);
+		queue_before(load, loaded, got);
+		if (*first == NULL)
+			*first = got;
 	}
 	return 0;
 }
 
 static int process_queue(struct load *load, struct loaded *from, struct caisson_error *err)
 {
-	for (struct loaded *l = from; l != NULL; l = l->next) {
-		int r = l->processed ? 0 : process(load, l, err);
+	struct loaded *l = from;
 
+	while (l != NULL) {
+		const struct object *object = l->object;
+		struct loaded *first = NULL;
+		bool done = l->processed;
+		int r = 0;
+
+		l->processed = true;
+		for (size_t i = 0; !done && i < object->request_count && r >= 0; i++)
+			r = process_request(load, l, &object->requests[i], &first, err);
 		if (r < 0)
 			return r;
+		l = first != NULL ? first : l->next;
 	}
 	return 0;
 }

@@ -136,6 +136,34 @@ int program_add_problems(
 	return r;
 }
 
+/* The order of the report: the program, its interpreter, and the others as they are loaded. */
+static void number_objects(const struct load *load)
+{
+	size_t index = 0;
+
+	load->search.program->index = index++;
+	if (load->interpreter != NULL)
+		load->interpreter->index = index++;
+	for (struct loaded *l = load->first; l != NULL; l = l->next) {
+		if (l != load->search.program)
+			l->index = index++;
+	}
+}
+
+static int take_object(
+	struct library_set *set, const struct loaded *loaded, struct closure_object *object)
+{
+	*object = (struct closure_object){
+		.name = loaded->name->text,
+		.path = loaded->location->path->text,
+		.real = real_path(set, loaded->location),
+		.size = loaded->location->node->size,
+		.rule = loaded->rule,
+		.by = loaded->requester != NULL ? loaded->requester->index : CLOSURE_NONE,
+	};
+	return object->real != NULL ? 0 : -ENOMEM;
+}
+
 static int take_objects(
 	struct library_set *set, const struct load *load, struct closure_program *program)
 {
@@ -143,21 +171,14 @@ static int take_objects(
 	program->uses = calloc(load->use_count + 1, sizeof(*program->uses));
 	if (program->objects == NULL || program->uses == NULL)
 		return -ENOMEM;
+	number_objects(load);
 	for (size_t i = 0; i < load->object_count; i++) {
 		const struct loaded *loaded = load->objects[i];
 
-		program->objects[i] = (struct closure_object){
-			.name = loaded->name->text,
-			.path = loaded->location->path->text,
-			.real = real_path(set, loaded->location),
-			.size = loaded->location->node->size,
-			.rule = loaded->rule,
-			.by = loaded->requester != NULL ? loaded->requester->index : CLOSURE_NONE,
-		};
-		if (program->objects[i].real == NULL)
+		if (take_object(set, loaded, &program->objects[loaded->index]) < 0)
 			return -ENOMEM;
-		program->object_count++;
 	}
+	program->object_count = load->object_count;
 	for (size_t i = 0; i < load->use_count; i++) {
 		const struct use *use = &load->uses[i];
 

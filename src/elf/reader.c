@@ -281,7 +281,7 @@ int elf_read_ident(
 	const struct elf_input *input, struct elf_ident *ret_ident, struct caisson_error *err)
 {
 	_cleanup_(elf_image_done) struct elf_image image = {.input = input};
-	int r = elf_image_open(&image, err);
+	int r = elf_image_identify(&image, err);
 
 	if (r < 0)
 		return r;

@@ -33,6 +33,7 @@ struct elf_input {
 struct elf_ident {
 	unsigned int bits; /* 32 or 64 */
 	bool big_endian;
+	uint8_t os_abi;
 	uint16_t type;    /* ET_EXEC, ET_DYN, ... */
 	uint16_t machine; /* EM_... */
 	uint32_t flags;   /* e_flags: the machine's own, floating point ABI among others */
@@ -99,11 +100,11 @@ struct elf_watch {
 	size_t count;
 };
 
-/* -ENOEXEC for what is no ELF file that could be run or loaded, with the reason; -E2BIG for what is
-   beyond a bound. */
+/* What kind of ELF file it is, whether it could be loaded or not; -ENOEXEC for what is none. */
 int elf_read_ident(
 	const struct elf_input *input, struct elf_ident *ret_ident, struct caisson_error *err);
-/* @watch: NULL when nothing that is dlopened matters; notes are not read then, either. */
+/* -ENOEXEC for what could not be run or loaded, with the reason; -E2BIG for what is beyond a bound.
+   @watch: NULL when nothing that is dlopened matters; notes are not read then, either. */
 int elf_read(const struct elf_input *input, const struct elf_watch *watch,
 	struct elf_file *ret_file, struct caisson_error *err);
 void elf_file_done(struct elf_file *file);

@@ -103,38 +103,57 @@ static int fail_as(const struct caisson_error *failure, struct caisson_error *er
 	return -failure->code;
 }
 
+/* Whether glibc's loader would refuse a file that is of the right machine type, and stop. */
+static int refuse_unfit(const struct location *location, struct caisson_error *err)
+{
+	const struct object *object = location->object;
+
+	if (object->ident.os_abi != ELFOSABI_SYSV && object->ident.os_abi != ELFOSABI_GNU)
+		return caisson_refuse(err, ENOEXEC, "%s is for another operating system (ABI %u)",
+			location->path->text, object->ident.os_abi);
+	if (object->failure != NULL)
+		return fail_as(object->failure, err);
+	if (object->ident.type == ET_EXEC || (object->flags_1 & DF_1_PIE) != 0)
+		return caisson_refuse(
+			err, ENOEXEC, "%s is a program, no library", location->path->text);
+	return 0;
+}
+
 /* Whether the loader takes what it finds there (open_verify() of elf/dl-load.c): 1, or 0 to go on
    searching, or an error that ends the search. */
 static int accept(struct search *search, struct location *location, struct caisson_error *err)
 {
 	const struct elf_ident *wanted = search->ident, *is;
+	bool glibc = search->loader->kind == LOADER_GLIBC;
 	struct caisson_error why = {0};
-	bool same_machine;
 	int r;
 
-	if (location->node == NULL)
+	if (location->node == NULL) {
+		/* What is there, and cannot be opened, ends this search path. */
+		search->cut = glibc && location->error != ENOENT && location->error != EACCES;
 		return 0;
+	}
 	r = library_read(search->set, location, &why);
 	if (r == -EACCES || r == -EPERM)
 		return 0;
-	if (r < 0 && r != -ENOEXEC)
-		return fail_as(&why, err);
-	search->unfit = true; /* unless it turns out otherwise */
+	search->unfit = r >= 0 || r == -ENOEXEC; /* unless it turns out otherwise */
 	if (r < 0)
 		return fail_as(&why, err);
 	if (!location->object->is_elf)
 		return fail_as(location->object->failure, err);
 	is = &location->object->ident;
-	same_machine = is->bits == wanted->bits && is->machine == wanted->machine;
-	if (!same_machine && search->loader->kind == LOADER_GLIBC) {
+	if (glibc && (is->bits != wanted->bits || (is->machine != wanted->machine &&
+							  is->big_endian == wanted->big_endian))) {
 		search->unfit = false;
 		return 0;
 	}
-	if (!same_machine || is->big_endian != wanted->big_endian)
+	if (is->bits != wanted->bits || is->machine != wanted->machine ||
+		is->big_endian != wanted->big_endian)
 		return caisson_refuse(
 			err, ENOEXEC, "%s is of another machine type", location->path->text);
-	if (location->object->failure != NULL)
-		return fail_as(location->object->failure, err);
+	r = glibc || location->object->failure != NULL ? refuse_unfit(location, err) : 0;
+	if (r < 0)
+		return r;
 	search->unfit = false;
 	return 1;
 }
@@ -214,12 +233,12 @@ static int try_folder(struct search *search, struct location *folder, const char
 {
 	int r = find_subfolders(search, folder, err);
 
-	for (size_t i = 0; folder->subfolders >> i != 0 && r == 0; i++) {
+	for (size_t i = 0; folder->subfolders >> i != 0 && r == 0 && !search->cut; i++) {
 		if ((folder->subfolders & 1u << i) != 0)
 			r = try_name(search, folder->path->text, search->hwcaps->folders[i], name,
 				ret_location, err);
 	}
-	if (r == 0)
+	if (r == 0 && !search->cut)
 		r = try_name(search, folder->path->text, "", name, ret_location, err);
 	return r;
 }
@@ -229,7 +248,8 @@ static int try_folders(struct search *search, const struct folders *folders, con
 {
 	int r = 0;
 
-	for (size_t i = 0; i < folders->count && r == 0; i++)
+	search->cut = false;
+	for (size_t i = 0; i < folders->count && r == 0 && !search->cut; i++)
 		r = try_folder(search, folders->items[i], name, ret_location, err);
 	return r;
 }

@@ -52,6 +52,7 @@ struct search {
 	uint64_t steps; /* names that may still be tried */
 	/* The loader's configuration is needed to find it again. */
 	bool used_cache, used_folders;
+	bool cut;   /* this search path ends here */
 	bool unfit; /* the last search ended at a file that the loader would refuse */
 };
 
