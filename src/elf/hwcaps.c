@@ -103,18 +103,16 @@ void hwcaps_set(struct hwcaps *ret_hwcaps, const struct machine *machine, unsign
 	bool has_levels, const struct hwcaps_choice *choice)
 {
 	struct processor processor;
+	const char *level = choice->level;
 
 	*ret_hwcaps = (struct hwcaps){.platform = machine->platform};
-	if (choice->kind == HWCAPS_LEVEL) {
-		if (has_levels)
-			add_levels(ret_hwcaps, machine, choice->level);
-		return;
+	processor_any(machine, &processor);
+	if (choice->kind == HWCAPS_HOST && processor_find(machine, &processor)) {
+		ret_hwcaps->platform = processor.platform;
+		level = processor.level;
 	}
-	if (choice->kind == HWCAPS_BASELINE || !processor_find(machine, &processor))
-		return;
-	ret_hwcaps->platform = processor.platform;
-	if (has_levels && processor.level != NULL)
-		add_levels(ret_hwcaps, machine, processor.level);
+	if (has_levels && level != NULL)
+		add_levels(ret_hwcaps, machine, level);
 	/* A loader without levels is older than they are. */
 	if (has_levels && (minor == 0 || minor >= LEGACY_ENDS))
 		return;

@@ -2,9 +2,6 @@
 #include "elf/processor.h"
 
 #include <elf.h>
-
-#if defined(__x86_64__) || defined(__i386__)
-#include <cpuid.h>
 #include <string.h>
 
 /* sysdeps/x86/dl-hwcap.h of glibc 2.36. */
@@ -17,6 +14,22 @@ enum {
 	PLATFORM_HASWELL = 2,
 	PLATFORM_XEON_PHI = 3,
 };
+
+static void add_legacy(struct processor *processor, const char *name, uint64_t bit)
+{
+	processor->legacy_names[processor->legacy_count++] = name;
+	processor->legacy |= bit;
+}
+
+void processor_any(const struct machine *machine, struct processor *ret_processor)
+{
+	*ret_processor = (struct processor){.platform = ""};
+	if (machine->machine == EM_X86_64)
+		add_legacy(ret_processor, "x86_64", LEGACY_X86_64);
+}
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
 
 /* Registers of CPUID. */
 enum { EAX, EBX, ECX, EDX };
@@ -110,12 +123,6 @@ static const char *find_level(const struct features *features)
 	if (!HAS(features, level_4) || !enabled(features, STATE_AVX512))
 		return "x86-64-v3";
 	return "x86-64-v4";
-}
-
-static void add_legacy(struct processor *processor, const char *name, uint64_t bit)
-{
-	processor->legacy_names[processor->legacy_count++] = name;
-	processor->legacy |= bit;
 }
 
 /* init_cpu_features() of glibc 2.36: only Intel's processors have a platform of their own. */

@@ -19,5 +19,7 @@ struct processor {
 	uint64_t legacy, legacy_platform;
 };
 
+/* What every processor of a machine type has. */
+void processor_any(const struct machine *machine, struct processor *ret_processor);
 /* False when programs of @machine do not run on this one, or nothing is known of it. */
 bool processor_find(const struct machine *machine, struct processor *ret_processor);

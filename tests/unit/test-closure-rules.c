@@ -140,17 +140,21 @@ static void test_hwcaps_folders(void **state _unused_)
 	const struct hwcaps_choice baseline = {HWCAPS_BASELINE, NULL};
 	struct hwcaps hwcaps;
 
-	hwcaps_set(&hwcaps, machine_find(&x86_64), 36, true, &baseline);
+	hwcaps_set(&hwcaps, machine_find(&x86_64), 37, true, &baseline);
 	assert_int_equal(hwcaps.folder_count, 0);
-	hwcaps_set(&hwcaps, machine_find(&x86_64), 36, true, &level);
+	/* What any processor has, of the older ones: tls/x86_64, tls, x86_64. */
+	hwcaps_set(&hwcaps, machine_find(&x86_64), 36, true, &baseline);
+	assert_int_equal(hwcaps.folder_count, 3);
+	assert_string_equal(hwcaps.folders[0], "tls/x86_64");
+	hwcaps_set(&hwcaps, machine_find(&x86_64), 37, true, &level);
 	assert_int_equal(hwcaps.folder_count, 2);
 	assert_string_equal(hwcaps.folders[0], "glibc-hwcaps/x86-64-v3");
 	assert_string_equal(hwcaps.folders[1], "glibc-hwcaps/x86-64-v2");
 	assert_string_equal(hwcaps.levels[1], "x86-64-v2");
 	/* A loader that is older than the levels; a machine that has others. */
 	hwcaps_set(&hwcaps, machine_find(&x86_64), 31, false, &level);
-	assert_int_equal(hwcaps.folder_count, 0);
-	hwcaps_set(&hwcaps, machine_find(&arm), 36, true, &level);
+	assert_int_equal(hwcaps.level_count, 0);
+	hwcaps_set(&hwcaps, machine_find(&arm), 37, true, &level);
 	assert_int_equal(hwcaps.folder_count, 0);
 	assert_true(hwcaps_is_level("power9"));
 	assert_false(hwcaps_is_level("x86-64-v9"));
@@ -163,7 +167,8 @@ static void test_hwcaps_folders(void **state _unused_)
 	for (size_t i = 0; i < hwcaps.folder_count; i++)
 		assert_int_equal(strncmp(hwcaps.folders[i], "glibc-hwcaps/", 13), 0);
 	hwcaps_set(&hwcaps, machine_find(&arm), 36, true, &host);
-	assert_int_equal(hwcaps.folder_count, 0);
+	assert_int_equal(hwcaps.folder_count, 1);
+	assert_string_equal(hwcaps.folders[0], "tls");
 #endif
 }
 
