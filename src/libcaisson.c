@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The public API: a context, and calls that hand on to the folders below. */
+#include <caisson/bundle.h>
 #include <caisson/caisson.h>
 #include <caisson/initramfs.h>
 #include <caisson/machine.h>
@@ -14,6 +15,7 @@
 #include "base/strbuf.h"
 #include "boot/cpio.h"
 #include "boot/initramfs.h"
+#include "bundle/bundle.h"
 #include "context.h"
 #include "key/service.h"
 #include "machine/machine.h"
@@ -235,4 +237,38 @@ int caisson_initramfs_list(int fd, const char *what,
 	struct list_context context = {each, userdata};
 
 	return initramfs_list(fd, what, list_entry, &context, err);
+}
+
+int caisson_bundle(const struct caisson_bundle_options *options,
+	const struct caisson_bundle_watcher *watcher, struct caisson_bundle_report *ret_report,
+	struct caisson_error *err)
+{
+	static const enum closure_dlopen levels[] = {
+		[CAISSON_BUNDLE_DLOPEN_REQUIRED] = CLOSURE_DLOPEN_REQUIRED,
+		[CAISSON_BUNDLE_DLOPEN_NONE] = CLOSURE_DLOPEN_NONE,
+		[CAISSON_BUNDLE_DLOPEN_RECOMMENDED] = CLOSURE_DLOPEN_RECOMMENDED,
+		[CAISSON_BUNDLE_DLOPEN_ALL] = CLOSURE_DLOPEN_ALL,
+	};
+	const struct bundle_options bundle = {
+		.closure = {.root = options->root, .dlopen = levels[options->dlopen]},
+		.into = options->into,
+		.programs = options->programs,
+		.program_count = options->program_count,
+		.layout = options->layout,
+		.strip = options->strip,
+		.wrapper = options->wrapper,
+		.verify = options->verify,
+		.replace = options->replace,
+		.no_manifest = options->no_manifest,
+		.time = options->time,
+	};
+
+	return bundle_make(&bundle, watcher, ret_report, err);
+}
+
+int caisson_bundle_check(const char *folder, const char *root,
+	int (*each)(const struct caisson_bundle_finding *finding, void *userdata), void *userdata,
+	struct caisson_bundle_checked *ret_checked, struct caisson_error *err)
+{
+	return bundle_check(folder, root, each, userdata, ret_checked, err);
 }

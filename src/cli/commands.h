@@ -14,6 +14,7 @@ extern const struct cli_command command_volume_destroy;
 extern const struct cli_command command_closure;
 extern const struct cli_command command_initramfs_build;
 extern const struct cli_command command_initramfs_list;
+extern const struct cli_command command_bundle;
 extern const struct cli_command command_doctor;
 
 /* In the order of the help; NULL ends it. */

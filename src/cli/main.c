@@ -18,6 +18,7 @@ const struct cli_command *const cli_commands[] = {
 	&command_closure,
 	&command_initramfs_build,
 	&command_initramfs_list,
+	&command_bundle,
 	&command_doctor,
 	NULL,
 };
