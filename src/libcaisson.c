@@ -250,7 +250,14 @@ int caisson_bundle(const struct caisson_bundle_options *options,
 		[CAISSON_BUNDLE_DLOPEN_ALL] = CLOSURE_DLOPEN_ALL,
 	};
 	const struct bundle_options bundle = {
-		.closure = {.root = options->root, .dlopen = levels[options->dlopen]},
+		.closure =
+			{
+				.root = options->root,
+				.dlopen = levels[options->dlopen],
+				.library_path = options->library_path,
+				.hwcaps = options->hwcaps,
+				.config = options->with_config,
+			},
 		.into = options->into,
 		.programs = options->programs,
 		.program_count = options->program_count,

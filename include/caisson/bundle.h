@@ -72,6 +72,9 @@ struct caisson_bundle_file {
 struct caisson_bundle_watcher {
 	int (*program)(const struct caisson_bundle_program *program, void *userdata);
 	int (*file)(const struct caisson_bundle_file *file, void *userdata);
+	/* What some program could open by itself, and options->dlopen keeps out: "FEATURE (LEVEL)".
+	 */
+	int (*left_out)(const char *feature, void *userdata);
 	void *userdata;
 };
 

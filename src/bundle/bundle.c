@@ -34,6 +34,12 @@ static void making_done(struct making *making)
 	plan_done(&making->plan);
 }
 
+/* What the loader has to be told, or NULL. */
+static const char *library_path(const struct bundle_options *options)
+{
+	return options->layout == CAISSON_BUNDLE_FLAT ? "/lib" : options->closure.library_path;
+}
+
 static int tell_program(
 	const struct making *making, const struct plan_program *program, struct caisson_error *err)
 {
@@ -44,10 +50,7 @@ static int tell_program(
 		.path = path,
 		.starts = program->starts,
 		.loader = program->loader,
-		.libraries =
-			making->options->layout == CAISSON_BUNDLE_FLAT && program->loader != NULL
-				? "/lib"
-				: NULL,
+		.libraries = program->loader != NULL ? library_path(making->options) : NULL,
 	};
 
 	if (path == NULL)
@@ -77,6 +80,17 @@ static int tell_file(
 	return watcher->file(&told, watcher->userdata);
 }
 
+/* Of all programs together. */
+static int tell_left_out(const struct making *making, struct caisson_error *err)
+{
+	const struct caisson_bundle_watcher *watcher = making->watcher;
+	int r = 0;
+
+	for (size_t i = 0; i < making->plan.left_out.count && r >= 0; i++)
+		r = watcher->left_out(making->plan.left_out.items[i], watcher->userdata);
+	return r < 0 ? caisson_fail(err, r, "tell what is left out") : 0;
+}
+
 static int tell(const struct making *making, struct caisson_error *err)
 {
 	const struct caisson_bundle_watcher *watcher = making->watcher;
@@ -93,6 +107,8 @@ static int tell(const struct making *making, struct caisson_error *err)
 		if (watcher->file != NULL && file->node != NULL && file->node->file == file)
 			r = tell_file(making, file, err);
 	}
+	if (r >= 0 && watcher != NULL && watcher->left_out != NULL)
+		r = tell_left_out(making, err);
 	return r;
 }
 
@@ -147,7 +163,7 @@ static int verify_in(
 
 	if (!making->options->verify)
 		return 0;
-	return verify_bundle(&folder->place, path, making->options->layout, &report->proof,
+	return verify_bundle(&folder->place, path, library_path(making->options), &report->proof,
 		report->proof_reason, sizeof(report->proof_reason), err);
 }
 

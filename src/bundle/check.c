@@ -16,6 +16,7 @@
 struct check {
 	const struct manifest *manifest;
 	struct view *view;
+	bool joint;       /* there is a file that all programs have a part in */
 	const char *root; /* instead of those that were recorded; or NULL */
 	int (*each)(const struct caisson_bundle_finding *finding, void *userdata);
 	void *userdata;
@@ -205,24 +206,35 @@ static int check_name(struct check *check, const struct plan *plan, const struct
 		name->file->source != NULL ? name->file->source : "other data");
 }
 
+static void fill_options(const struct check *check, const struct manifest_program *program,
+	struct bundle_options *options)
+{
+	*options = (struct bundle_options){
+		.closure =
+			{
+				.root = check->root != NULL ? check->root : program->root,
+				.dlopen = program->dlopen,
+				.library_path = program->library_path,
+				.hwcaps = program->hwcaps,
+				.config = program->with_config,
+			},
+		.programs = (const char *const *)&program->path,
+		.program_count = 1,
+		.layout = check->manifest->layout,
+		.wrapper = check->manifest->wrapper,
+	};
+}
+
 static int check_program(
 	struct check *check, const struct manifest_program *program, struct caisson_error *err)
 {
 	_cleanup_plan_ struct plan plan = PLAN_INIT;
 	struct caisson_error why = {0};
-	const struct bundle_options options = {
-		.closure =
-			{
-				.root = check->root != NULL ? check->root : program->root,
-				.dlopen = program->dlopen,
-			},
-		.programs = (const char *const[]){program->path},
-		.program_count = 1,
-		.layout = check->manifest->layout,
-		.wrapper = check->manifest->wrapper,
-	};
-	int r = plan_make(&plan, &options, &why);
+	struct bundle_options options;
+	int r;
 
+	fill_options(check, program, &options);
+	r = plan_make(&plan, &options, &why);
 	if (r == -ENOMEM) {
 		if (err != NULL)
 			*err = why;
@@ -232,11 +244,43 @@ static int check_program(
 		return find(check, CAISSON_BUNDLE_STALE, program->path, NULL,
 			"it could not be bundled now: %s", why.message);
 	for (size_t i = 0; i < plan.name_count; i++) {
-		r = check_name(check, &plan, &plan.names[i], err);
+		check->joint |= plan_is_joint(plan.names[i].file);
+		r = plan_is_joint(plan.names[i].file)
+			    ? 0
+			    : check_name(check, &plan, &plan.names[i], err);
 		if (r < 0)
 			return r;
 	}
 	return 0;
+}
+
+/* The loader's cache, for all programs of the first one's root: another root has no part in it. */
+static int check_joint(struct check *check, struct caisson_error *err)
+{
+	_cleanup_plan_ struct plan plan = PLAN_INIT;
+	_cleanup_strv_ struct strv programs = STRV_INIT;
+	const struct manifest *manifest = check->manifest;
+	struct bundle_options options;
+	int r = 0;
+
+	fill_options(check, &manifest->programs[0], &options);
+	for (size_t i = 0; i < manifest->program_count; i++) {
+		if (strcmp(manifest->programs[i].root, manifest->programs[0].root) == 0)
+			strv_add(&programs, manifest->programs[i].path);
+		options.closure.dlopen = MAX(options.closure.dlopen, manifest->programs[i].dlopen);
+	}
+	if (!strv_ok(&programs))
+		return caisson_fail(err, ENOMEM, "check a bundle");
+	options.programs = (const char *const *)programs.items;
+	options.program_count = programs.count;
+	/* What is wrong with one of them was told. */
+	if (plan_make(&plan, &options, NULL) < 0)
+		return 0;
+	for (size_t i = 0; i < plan.name_count && r >= 0; i++) {
+		if (plan_is_joint(plan.names[i].file))
+			r = check_name(check, &plan, &plan.names[i], err);
+	}
+	return r;
 }
 
 static int check_all(struct check *check, struct caisson_error *err)
@@ -254,7 +298,7 @@ static int check_all(struct check *check, struct caisson_error *err)
 		check->checked.programs++;
 		r = check_program(check, &manifest->programs[i], err);
 	}
-	return r;
+	return r >= 0 && check->joint ? check_joint(check, err) : r;
 }
 
 int bundle_check(const char *path, const char *root,

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/io.h"
+#include "elf/strip.h"
 
 enum { CHUNK = 256 << 10 };
 
@@ -87,9 +88,42 @@ static int read_source(
 	return pass->source_size == (uint64_t)st.st_size ? 0 : changed(file->open_path, err);
 }
 
-static int run_pass(struct pass *pass, const struct plan_file *file, bool strip _unused_,
-	struct caisson_error *err)
+/* Nothing comes of the source itself: the digest alone reads it to its end. */
+static int read_stripped(struct pass *pass, const struct plan_file *file, int fd,
+	const struct strbuf *stripped, struct caisson_error *err)
 {
+	int (*write)(void *userdata, const void *data, size_t size, struct caisson_error *err) =
+		pass->write;
+	int r;
+
+	pass->write = NULL;
+	r = read_source(pass, file, fd, err);
+	pass->write = write;
+	pass->size = 0;
+	if (r >= 0)
+		r = digest_new(&pass->output, err);
+	return r < 0 ? r : put(pass, stripped->data, stripped->size, err);
+}
+
+static int strip_source(
+	const struct plan_file *file, int fd, struct strbuf *stripped, struct caisson_error *err)
+{
+	struct elf_input input = {.fd = fd, .name = file->open_path};
+	const char *why = NULL;
+	struct stat st;
+	int r;
+
+	if (fstat(fd, &st) < 0)
+		return caisson_fail(err, errno, "stat %s", file->open_path);
+	input.size = (uint64_t)st.st_size;
+	r = elf_strip(&input, stripped, &why, err);
+	return r < 0 ? r : why == NULL;
+}
+
+static int run_pass(
+	struct pass *pass, const struct plan_file *file, bool strip, struct caisson_error *err)
+{
+	_cleanup_strbuf_ struct strbuf stripped = STRBUF_INIT;
 	_cleanup_close_ int fd = -1;
 	int r = digest_new(&pass->input, err);
 
@@ -101,9 +135,11 @@ static int run_pass(struct pass *pass, const struct plan_file *file, bool strip 
 		return r < 0 ? r : put(pass, file->data, file->size, err);
 	}
 	fd = open_source(file, err);
-	if (fd < 0)
-		return fd;
-	return read_source(pass, file, fd, err);
+	r = fd >= 0 && strip ? strip_source(file, fd, &stripped, err) : fd;
+	if (r < 0)
+		return r;
+	return strip && r > 0 ? read_stripped(pass, file, fd, &stripped, err)
+			      : read_source(pass, file, fd, err);
 }
 
 static int finish(struct pass *pass, char source[static DIGEST_HEX_SIZE],
@@ -117,7 +153,7 @@ static int finish(struct pass *pass, char source[static DIGEST_HEX_SIZE],
 	return r;
 }
 
-static int measure(struct plan_file *file, bool strip, struct caisson_error *err)
+int content_measure_file(struct plan_file *file, bool strip, struct caisson_error *err)
 {
 	_cleanup_(pass_done) struct pass pass = {0};
 	int r = run_pass(&pass, file, strip, err);
@@ -141,7 +177,7 @@ int content_measure(struct plan *plan, bool strip, struct caisson_error *err)
 		if (file->kind != CAISSON_BUNDLE_FILE)
 			continue;
 		if (first == NULL) {
-			r = measure(file, strip, err);
+			r = content_measure_file(file, strip, err);
 			if (r < 0)
 				return r;
 			continue;

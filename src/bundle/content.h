@@ -9,6 +9,7 @@
 
 /* Takes size, source size and digests of every file. Without @strip, both are the source's. */
 int content_measure(struct plan *plan, bool strip, struct caisson_error *err);
+int content_measure_file(struct plan_file *file, bool strip, struct caisson_error *err);
 /* Hands the bytes to @write, in order; -EAGAIN when they are no longer those that were measured. */
 int content_copy(const struct plan_file *file, bool strip,
 	int (*write)(void *userdata, const void *data, size_t size, struct caisson_error *err),

@@ -196,6 +196,8 @@ int plan_flat(struct plan *plan, struct closure *closure, size_t program, struct
 	int r = 0;
 
 	flat.entries = closure_entries(closure, &flat.entry_count);
+	if (flat.entries == NULL && flat.entry_count > 0)
+		return caisson_fail(err, ENOMEM, "plan a bundle");
 	flat.names = closure_names(closure, &flat.name_count);
 	for (size_t i = 0; i < flat.name_count && r >= 0; i++)
 		r = add_name(&flat, &flat.names[i], err);

@@ -10,6 +10,7 @@
 
 #include "base/io.h"
 #include "base/path.h"
+#include "bundle/content.h"
 #include "bundle/record.h"
 #include "bundle/write.h"
 
@@ -140,12 +141,63 @@ static int refuse_conflicts(
 	return caisson_hint(err, "%s", advice);
 }
 
+static bool is_in_plan(const struct plan *plan, const char *path)
+{
+	for (size_t i = 0; i < plan->program_count; i++) {
+		if (strcmp(plan->programs[i].asked, path) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The programs that are in the folder already need their part of the loader's cache. */
+static int join_old(struct folder *folder, struct plan *plan, const struct plan_file *cache,
+	const struct bundle_options *options, struct caisson_error *err)
+{
+	const char *root = options->closure.root != NULL ? options->closure.root : "/";
+	_cleanup_strv_ struct strv others = STRV_INIT;
+
+	for (size_t i = 0; i < folder->old.program_count; i++) {
+		const struct manifest_program *program = &folder->old.programs[i];
+
+		if (!strv_contains(&program->files, cache->path))
+			continue;
+		if (strcmp(program->root, root) != 0)
+			return caisson_refuse(err, EEXIST,
+				"%s in the folder is for %s, which came from another root (%s)",
+				cache->path, program->path, program->root);
+		if (!is_in_plan(plan, program->path))
+			strv_add(&others, program->path);
+	}
+	if (!strv_ok(&others))
+		return caisson_fail(err, ENOMEM, "place a bundle");
+	return plan_join(
+		plan, &options->closure, (const char *const *)others.items, others.count, err);
+}
+
+static int join_all_old(struct folder *folder, struct plan *plan,
+	const struct bundle_options *options, struct caisson_error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < plan->file_count && folder->has_old && r >= 0; i++) {
+		if (!plan_is_joint(plan->files[i]))
+			continue;
+		r = join_old(folder, plan, plan->files[i], options, err);
+		if (r > 0)
+			r = content_measure_file(plan->files[i], false, err);
+	}
+	return r;
+}
+
 static int place_in(struct folder *folder, struct plan *plan, const struct bundle_options *options,
 	struct caisson_error *err)
 {
 	struct place *place = &folder->place;
 	int r = check_layout(folder, options, err);
 
+	if (r >= 0)
+		r = join_all_old(folder, plan, options, err);
 	if (r < 0)
 		return r;
 	*place = (struct place){

@@ -41,6 +41,7 @@ void plan_done(struct plan *plan)
 	free(plan->files);
 	free(plan->names);
 	free(plan->programs);
+	strv_done(&plan->left_out);
 	*plan = PLAN_INIT;
 }
 
@@ -103,8 +104,8 @@ static bool is_entry(const struct plan_file *file, const struct closure_entry *e
 		return file->kind == CAISSON_BUNDLE_SYMLINK &&
 		       same_text(file->target, entry->target);
 	case CLOSURE_DATA:
-		return file->data != NULL && file->size == entry->size &&
-		       memcmp(file->data, entry->data, entry->size) == 0;
+		/* Made for one program yet: see plan_join(). */
+		return plan_is_joint(file);
 	case CLOSURE_FILE:
 		return file->source != NULL && file->device == entry->device &&
 		       file->inode == entry->inode;
@@ -269,6 +270,8 @@ static int plan_same(
 	int r = 0;
 
 	entries = closure_entries(closure, &count);
+	if (entries == NULL && count > 0)
+		return out_of_memory(err);
 	for (size_t i = 0; i < count && r >= 0; i++)
 		r = plan_add_entry(plan, &entries[i], entries[i].path, index, &file, err);
 	names = closure_names(closure, &count);
@@ -300,6 +303,9 @@ static int add_program(struct plan *plan, size_t index, const struct bundle_opti
 		return r;
 	r = plan->layout == CAISSON_BUNDLE_FLAT ? plan_flat(plan, closure, index, err)
 						: plan_same(plan, closure, index, err);
+	closure_left_out(closure, &plan->left_out);
+	if (!strv_ok(&plan->left_out))
+		return out_of_memory(err);
 	if (r >= 0 && program->file == NULL)
 		return caisson_refuse(err, ENOENT, "%s leads nowhere", program->asked);
 	return r;
@@ -323,6 +329,60 @@ static void find_links(struct plan *plan)
 	}
 }
 
+static int take_joint(
+	struct plan *plan, const struct closure_entry *entry, struct caisson_error *err)
+{
+	struct plan_file *file = entry->kind == CLOSURE_DATA ? plan_find(plan, entry->path) : NULL;
+	char *data;
+
+	if (file == NULL || !plan_is_joint(file))
+		return 0;
+	data = malloc(entry->size + 1);
+	if (data == NULL)
+		return out_of_memory(err);
+	memcpy(data, entry->data, entry->size);
+	free(file->data);
+	file->data = data;
+	file->size = entry->size;
+	return 1;
+}
+
+static int take_all_joint(struct plan *plan, struct closure *closure, struct caisson_error *err)
+{
+	size_t count;
+	const struct closure_entry *entries = closure_entries(closure, &count);
+	int r = 0, taken = 0;
+
+	if (entries == NULL && count > 0)
+		return out_of_memory(err);
+	for (size_t i = 0; i < count && r >= 0; i++) {
+		r = take_joint(plan, &entries[i], err);
+		taken |= r > 0;
+	}
+	return r < 0 ? r : taken;
+}
+
+int plan_join(struct plan *plan, const struct closure_options *options, const char *const *others,
+	size_t other_count, struct caisson_error *err)
+{
+	_cleanup_(closure_freep) struct closure *closure = NULL;
+	struct closure_options tolerant = *options;
+	bool any = false;
+	int r;
+
+	for (size_t i = 0; i < plan->file_count; i++)
+		any |= plan_is_joint(plan->files[i]);
+	if (!any || plan->program_count + other_count < 2)
+		return 0;
+	tolerant.tolerant = true;
+	r = closure_new(&closure, &tolerant, err);
+	for (size_t i = 0; i < plan->program_count && r >= 0; i++)
+		r = closure_add_program(closure, plan->programs[i].asked, err);
+	for (size_t i = 0; i < other_count && r >= 0; i++)
+		r = closure_add_program(closure, others[i], err) == -ENOMEM ? -ENOMEM : 0;
+	return r < 0 ? r : take_all_joint(plan, closure, err);
+}
+
 int plan_make(
 	struct plan *ret_plan, const struct bundle_options *options, struct caisson_error *err)
 {
@@ -340,6 +400,8 @@ int plan_make(
 		r = copy_text(&plan.programs[i].asked, options->programs[i], err);
 	for (size_t i = 0; i < plan.program_count && r >= 0; i++)
 		r = add_program(&plan, i, options, err);
+	if (r >= 0)
+		r = plan_join(&plan, &options->closure, NULL, 0, err);
 	if (r < 0)
 		return r;
 	plan_sort(&plan);

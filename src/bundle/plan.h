@@ -13,6 +13,7 @@
 
 #include "base/digest.h"
 #include "base/macros.h"
+#include "base/strbuf.h"
 #include "bundle/bundle.h"
 #include "elf/closure.h"
 
@@ -66,6 +67,7 @@ struct plan {
 	size_t program_count;
 	enum caisson_bundle_layout layout;
 	bool wrapper;
+	struct strv left_out; /* features, see closure_left_out() */
 };
 
 #define PLAN_INIT ((struct plan){0})
@@ -74,6 +76,11 @@ struct plan {
    -ENOENT; what cannot be flat is -EEXIST. */
 int plan_make(
 	struct plan *ret_plan, const struct bundle_options *options, struct caisson_error *err);
+/* The loader's cache, where a bundle needs one, serves all its programs: makes it anew for those of
+   the plan and @others, as far as these can still be read. Tells whether there was anything to do.
+ */
+int plan_join(struct plan *plan, const struct closure_options *options, const char *const *others,
+	size_t other_count, struct caisson_error *err);
 void plan_done(struct plan *plan);
 
 #define _cleanup_plan_ _cleanup_(plan_done)
@@ -90,6 +97,12 @@ int plan_add_name(struct plan *plan, const char *path, struct plan_file *file, s
 	struct caisson_error *err);
 struct plan_file *plan_find(const struct plan *plan, const char *path);
 void plan_sort(struct plan *plan);
+
+/* Made of what all programs need. */
+static inline bool plan_is_joint(const struct plan_file *file)
+{
+	return file->data != NULL && file->role == CLOSURE_CONFIG;
+}
 
 static inline void plan_mark(struct plan_file *file, size_t program)
 {

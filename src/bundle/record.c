@@ -37,8 +37,13 @@ static int add_program(struct manifest *manifest, const struct place *place, siz
 	program->path = strdup(plan->programs[index].asked);
 	program->root = strdup(root_of(options));
 	program->dlopen = options->closure.dlopen;
+	program->library_path = copy(options->closure.library_path);
+	program->hwcaps = copy(options->closure.hwcaps);
+	program->with_config = options->closure.config;
 	program->strip = options->strip;
-	if (program->path == NULL || program->root == NULL)
+	if (program->path == NULL || program->root == NULL ||
+		!copied(program->library_path, options->closure.library_path) ||
+		!copied(program->hwcaps, options->closure.hwcaps))
 		return out_of_memory(err);
 	for (size_t i = 0; i < plan->file_count; i++) {
 		const struct plan_file *file = plan->files[i];

@@ -20,9 +20,9 @@
 
 struct verify {
 	struct place *place;
-	enum caisson_bundle_layout layout;
 	const char *folder;
-	char *reason; /* why something was only read; "" until then */
+	const char *library_path; /* that the bundle is made to be used with, or NULL */
+	char *reason;             /* why something was only read; "" until then */
 	size_t reason_size;
 };
 
@@ -217,9 +217,9 @@ static int list(struct verify *verify, const struct plan_program *program, const
 	if (emulator >= 0)
 		argv[count++] = "qemu";
 	argv[count++] = emulator >= 0 ? loader : program->loader;
-	if (verify->layout == CAISSON_BUNDLE_FLAT) {
+	if (verify->library_path != NULL) {
 		argv[count++] = "--library-path";
-		argv[count++] = "/lib";
+		argv[count++] = verify->library_path;
 	}
 	argv[count++] = "--list";
 	argv[count++] = subject;
@@ -236,13 +236,14 @@ static int read_again(struct verify *verify, const char *subject, struct caisson
 {
 	_cleanup_(closure_freep) struct closure *closure = NULL;
 	const struct closure_options options = {
-		.root = verify->folder, .dlopen = CLOSURE_DLOPEN_NONE};
+		.root = verify->folder,
+		.dlopen = CLOSURE_DLOPEN_NONE,
+		.library_path = verify->library_path,
+	};
 	const struct closure_entry *entries;
 	size_t count;
 	int r;
 
-	if (verify->layout == CAISSON_BUNDLE_FLAT)
-		return 0;
 	r = closure_new(&closure, &options, err);
 	if (r >= 0)
 		r = closure_add_program(closure, subject, err);
@@ -281,13 +282,13 @@ static bool readable(const struct verify *verify, const struct plan *plan, size_
 }
 
 /* What the program opens by itself is looked at by itself. */
-static bool is_subject(const struct plan *plan, size_t index, const struct plan_file *file)
+static bool is_subject(size_t index, const struct plan_file *file)
 {
 	if (file->node == NULL || file->node->file != file || !plan_marked(file, index) ||
 		file->kind != CAISSON_BUNDLE_FILE)
 		return false;
-	return file == plan->programs[index].file || file->role == CLOSURE_PLUGIN ||
-	       (file->role == CLOSURE_LIBRARY && strcmp(file->rule, "dlopen") == 0);
+	return file->role == CLOSURE_PROGRAM || file->role == CLOSURE_PLUGIN ||
+	       (file->role == CLOSURE_LIBRARY && strncmp(file->rule, "dlopen", 6) == 0);
 }
 
 static int verify_program(struct verify *verify, size_t index, struct caisson_error *err)
@@ -306,7 +307,7 @@ static int verify_program(struct verify *verify, size_t index, struct caisson_er
 	for (size_t i = 0; i < plan->file_count && r >= 0 && way >= 0; i++) {
 		_cleanup_free_ char *path = NULL;
 
-		if (!is_subject(plan, index, plan->files[i]))
+		if (!is_subject(index, plan->files[i]))
 			continue;
 		path = view_path(plan->files[i]->node);
 		if (path == NULL)
@@ -318,11 +319,11 @@ static int verify_program(struct verify *verify, size_t index, struct caisson_er
 	return way < 0 ? way : r;
 }
 
-int verify_bundle(struct place *place, const char *folder, enum caisson_bundle_layout layout,
+int verify_bundle(struct place *place, const char *folder, const char *library_path,
 	enum caisson_bundle_proof *ret_proof, char *ret_reason, size_t reason_size,
 	struct caisson_error *err)
 {
-	struct verify verify = {place, layout, folder, ret_reason, reason_size};
+	struct verify verify = {place, folder, library_path, ret_reason, reason_size};
 
 	ret_reason[0] = '\0';
 	for (size_t i = 0; i < place->plan->program_count; i++) {

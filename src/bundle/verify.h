@@ -11,7 +11,8 @@
 
 #include "bundle/place.h"
 
-/* Of every program of the plan. -EPROTO names what is not as it should be. */
-int verify_bundle(struct place *place, const char *folder, enum caisson_bundle_layout layout,
+/* Of every program of the plan. @folder is the bundle's; @library_path, inside it, goes to the
+   loader unless it is NULL. -EPROTO names what is not as it should be. */
+int verify_bundle(struct place *place, const char *folder, const char *library_path,
 	enum caisson_bundle_proof *ret_proof, char *ret_reason, size_t reason_size,
 	struct caisson_error *err);

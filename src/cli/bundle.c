@@ -62,6 +62,7 @@ struct told {
 	struct json_object *programs, *files;
 	struct strbuf text; /* lines about files */
 	struct strbuf starts;
+	struct strv left_out;
 };
 
 static void told_done(struct told *told)
@@ -70,6 +71,7 @@ static void told_done(struct told *told)
 	json_object_put(told->files);
 	strbuf_done(&told->text);
 	strbuf_done(&told->starts);
+	strv_done(&told->left_out);
 }
 
 /* Paths of a stranger's root must not talk to the terminal. */
@@ -103,6 +105,14 @@ static int tell_program(const struct caisson_bundle_program *program, void *user
 		add_flat(&told->starts, "start it by: %s%s --library-path %s%s %s%s", told->into,
 			program->loader, told->into, program->libraries, told->into, program->path);
 	return 0;
+}
+
+static int tell_left_out(const char *feature, void *userdata)
+{
+	struct told *told = userdata;
+
+	strv_add(&told->left_out, feature);
+	return strv_ok(&told->left_out) ? 0 : -ENOMEM;
 }
 
 static const char *const states[] = {
@@ -176,6 +186,7 @@ static int print_json(
 		!json_set_uint(object, "archive_size", report->archive_size) ||
 		!json_set_string(object, "verified", proofs[report->proof]) ||
 		!json_set_string(object, "verified_reason", report->proof_reason) ||
+		!json_set_strings(object, "left_out", &told->left_out) ||
 		!json_set(object, "programs", take_ptr(told->programs)) ||
 		!json_set(object, "files", take_ptr(told->files)))
 		return caisson_fail(err, ENOMEM, "print JSON");
@@ -216,6 +227,8 @@ static int print_text(
 	if (told->text.data != NULL)
 		fputs(told->text.data, stdout);
 	print_sizes(told, report);
+	for (size_t i = 0; i < told->left_out.count; i++)
+		printf("left out: %s\n", told->left_out.items[i]);
 	if (told->starts.data != NULL)
 		fputs(told->starts.data, stdout);
 	return 0;
@@ -265,7 +278,8 @@ static int make(struct cli_context *context, const struct caisson_bundle_options
 {
 	_cleanup_(told_done) struct told told = {
 		.into = bundle->into, .json = cli_has(context, JSON)};
-	const struct caisson_bundle_watcher watcher = {tell_program, tell_file, &told};
+	const struct caisson_bundle_watcher watcher = {
+		tell_program, tell_file, tell_left_out, &told};
 	struct caisson_bundle_report report;
 	int r;
 

@@ -34,6 +34,7 @@ enum {
 	DLOPEN,
 	LIBRARY_PATH,
 	HWCAPS,
+	CHECK,
 };
 
 static const struct cli_option options[] = {
@@ -53,6 +54,8 @@ static const struct cli_option options[] = {
 		"libraries for particular processors: baseline, host, all, or a level "
 		"(host; with --root: baseline)",
 		"baseline host all x86-64-v2 x86-64-v3 x86-64-v4"},
+	[CHECK] = {"check", '\0', CLI_VALUE, "DIR",
+		"compare a bundle with what it was made of; takes no FILE", "@directory"},
 	{.name = NULL},
 };
 
@@ -155,6 +158,14 @@ static int check_forms(const struct cli_context *context, struct caisson_error *
 	return caisson_refuse(err, EINVAL, "one of --tree, --list, --json and --why at a time");
 }
 
+static int check_bundle(struct cli_context *context, struct caisson_error *err)
+{
+	if (context->operands.count > 0)
+		return caisson_refuse(err, EINVAL, "--check takes no FILE");
+	return cli_bundle_check(
+		cli_value(context, CHECK), cli_value(context, ROOT), cli_has(context, JSON), err);
+}
+
 static int run(struct cli_context *context, struct caisson_error *err)
 {
 	const char *root = cli_value(context, ROOT);
@@ -172,6 +183,10 @@ static int run(struct cli_context *context, struct caisson_error *err)
 	unsigned int level;
 	int r;
 
+	if (cli_has(context, CHECK))
+		return check_bundle(context, err);
+	if (context->operands.count == 0)
+		return caisson_refuse(err, EINVAL, "something is missing: FILE");
 	r = check_forms(context, err);
 	if (r == 0)
 		r = cli_choice(&command_closure, context, DLOPEN, &level, err);
@@ -194,13 +209,12 @@ static int run(struct cli_context *context, struct caisson_error *err)
 const struct cli_command command_closure = {
 	.name = "closure",
 	.summary = "show what programs need in order to run, and by which rule it is found",
-	.operands = "FILE...",
+	.operands = "[FILE...]",
 	.complete = "@file",
 	.details =
 		"Programs, libraries and scripts are followed as their loader would follow them, by\n"
 		"reading: nothing is run, so a root of another machine type will do. The exit status\n"
 		"is 1 when something is missing.\n",
 	.options = options,
-	.least = 1,
 	.run = run,
 };

@@ -33,6 +33,10 @@ enum closure_dlopen cli_dlopen_level(unsigned int choice);
 int cli_path_in_root(
 	const char *root, const char *file, char **ret_path, struct caisson_error *err);
 
+/* caisson closure --check: compares a bundle with its manifest and its sources, in @root or where they
+   were. The exit status, or a negative errno. */
+int cli_bundle_check(const char *folder, const char *root, bool json, struct caisson_error *err);
+
 /* NULL is taken as memory having run out. */
 struct json_object;
 int cli_print_json(struct json_object *object, struct caisson_error *err);
