@@ -66,6 +66,9 @@ int beside_new(
 	if (beside.fd < 0)
 		return caisson_fail(err, errno, "write beside %s", archive);
 	beside.path = take_ptr(path);
+	/* For whoever tries it (trial.c). */
+	if (folder && fchmod(beside.fd, 0755) < 0)
+		return caisson_fail(err, errno, "set the mode of %s", beside.path);
 	if (is_locked(beside.fd))
 		return caisson_refuse(err, EAGAIN, "%s is being swept away", beside.path);
 	*ret_beside = beside;

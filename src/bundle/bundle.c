@@ -159,12 +159,19 @@ static void count(const struct plan *plan, bool all_written, struct caisson_bund
 static int verify_in(
 	struct making *making, struct folder *folder, const char *path, struct caisson_error *err)
 {
+	const struct bundle_options *options = making->options;
 	struct caisson_bundle_report *report = making->report;
+	const struct closure_options how = {
+		.root = path,
+		.dlopen = CLOSURE_DLOPEN_NONE,
+		.library_path = library_path(options),
+		.hwcaps = options->closure.hwcaps,
+	};
 
-	if (!making->options->verify)
+	if (!options->verify)
 		return 0;
-	return verify_bundle(&folder->place, path, library_path(making->options), &report->proof,
-		report->proof_reason, sizeof(report->proof_reason), err);
+	return verify_bundle(&folder->place, &how, options->layout == CAISSON_BUNDLE_FLAT,
+		&report->proof, report->proof_reason, sizeof(report->proof_reason), err);
 }
 
 static int make_folder(struct making *making, struct caisson_error *err)

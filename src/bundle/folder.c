@@ -103,6 +103,9 @@ int folder_open(struct folder *ret_folder, const char *path, bool writes, struct
 		return r;
 	r = read_manifest(&folder, MANIFEST_NAME, &folder.old_text, &folder.old, err);
 	if (r < 0) {
+		/* Not the user's word is wrong. */
+		if (err != NULL && err->code == EINVAL)
+			err->code = EBADMSG;
 		caisson_wrap(err, "%s", path);
 		return caisson_hint(err, "take it away when it is not this bundle's");
 	}

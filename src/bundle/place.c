@@ -108,6 +108,14 @@ static bool other_link_does(struct view *view, struct view_node *node, const cha
 	       theirs->kind == VIEW_FILE;
 }
 
+/* With a folder's own links, one of ours can lead to itself: it is not needed then. */
+static bool leads_back(struct view *view, struct view_node *node, const char *target)
+{
+	struct view_node *end;
+
+	return view_resolve_from(view, node, target, &end) < 0 || end == node;
+}
+
 /* A link that is not made is not missed: place_name() sees to what should lead through it. */
 static int place_link(struct place *place, struct plan_file *file, struct caisson_error *err)
 {
@@ -119,7 +127,7 @@ static int place_link(struct place *place, struct plan_file *file, struct caisso
 	if (node->file != NULL)
 		return conflict(place, file->path, "would be two things");
 	if (node->kind == VIEW_NOTHING)
-		return take_link(file, node, err);
+		return leads_back(place->view, node, file->target) ? 0 : take_link(file, node, err);
 	if (node->kind == VIEW_SYMLINK && strcmp(node->target, file->target) == 0) {
 		keep(place, file, node);
 		return 0;
@@ -203,6 +211,26 @@ static int place_file(struct place *place, struct plan_file *file, struct caisso
 	return place_at(place, file, node, err);
 }
 
+/* A link at @path; one of the plan's that was not made there becomes it. */
+static int plan_link(struct place *place, const char *path, const char *target,
+	const struct plan_name *name, struct plan_file **ret_link, struct caisson_error *err)
+{
+	struct plan_file *link = plan_find(place->plan, path);
+	char *copy;
+
+	if (link == NULL || link->kind != CAISSON_BUNDLE_SYMLINK || link->node != NULL)
+		return plan_add_link(
+			place->plan, path, target, name->file->role, name->program, ret_link, err);
+	copy = strdup(target);
+	if (copy == NULL)
+		return out_of_memory(err);
+	free(link->target);
+	link->target = copy;
+	plan_mark(link, name->program);
+	*ret_link = link;
+	return 0;
+}
+
 /* A relative link at @node that leads to the file which @name means. */
 static int link_name(struct place *place, const struct plan_name *name, struct view_node *node,
 	struct caisson_error *err)
@@ -214,7 +242,9 @@ static int link_name(struct place *place, const struct plan_name *name, struct v
 
 	if (path == NULL || target == NULL)
 		return out_of_memory(err);
-	r = plan_add_link(place->plan, path, target, name->file->role, name->program, &link, err);
+	r = plan_link(place, path, target, name, &link, err);
+	if (r == -EEXIST)
+		return conflict(place, path, "would be two things");
 	if (r < 0)
 		return r;
 	link->state = CAISSON_BUNDLE_NEW;
@@ -257,6 +287,31 @@ static int adopt(struct place *place, const struct plan_name *name, struct view_
 	return 0;
 }
 
+/* Links of an earlier bundle, which were made for the folder's layout, are still needed. */
+static int keep_trail(struct place *place, const struct plan_name *name, struct caisson_error *err)
+{
+	for (size_t i = 0; i < place->view->trail_count; i++) {
+		struct view_node *node = place->view->trail[i];
+		_cleanup_free_ char *path = NULL;
+		struct plan_file *link;
+		int r;
+
+		if (node->file != NULL) {
+			plan_mark(node->file, name->program);
+			continue;
+		}
+		if (place_owned(place, node, NULL) == NULL)
+			continue;
+		path = view_path(node);
+		r = path != NULL ? plan_link(place, path, node->target, name, &link, err)
+				 : out_of_memory(err);
+		if (r < 0)
+			return r;
+		keep(place, link, node);
+	}
+	return 0;
+}
+
 /* Makes the path that will be asked for lead to its file. */
 static int place_name(struct place *place, const struct plan_name *name, struct caisson_error *err)
 {
@@ -268,7 +323,7 @@ static int place_name(struct place *place, const struct plan_name *name, struct 
 	if (view_resolve(place->view, name->path, true, &node) < 0)
 		return conflict(place, name->path, "leads through something that is no folder");
 	if (node == name->file->node)
-		return 0;
+		return keep_trail(place, name, err);
 	if (node->file != NULL) {
 		if (node->file->kind == CAISSON_BUNDLE_FILE &&
 			strcmp(node->file->sha256, name->file->sha256) == 0) {
@@ -299,7 +354,8 @@ int place_plan(struct place *place, struct caisson_error *err)
 		if (place->plan->files[i]->kind == CAISSON_BUNDLE_FILE)
 			r = place_file(place, place->plan->files[i], err);
 	}
-	for (size_t i = 0; i < place->plan->name_count && r >= 0; i++)
+	/* What stands in the way of a file is told once. */
+	for (size_t i = 0; i < place->plan->name_count && r >= 0 && place->conflicts == 0; i++)
 		r = place_name(place, &place->plan->names[i], err);
 	plan_sort(place->plan);
 	return r;

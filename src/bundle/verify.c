@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "base/path.h"
 #include "base/process.h"
 #include "bundle/trial.h"
 #include "elf/reader.h"
@@ -20,9 +21,9 @@
 
 struct verify {
 	struct place *place;
-	const char *folder;
-	const char *library_path; /* that the bundle is made to be used with, or NULL */
-	char *reason;             /* why something was only read; "" until then */
+	const struct closure_options *how;
+	bool flat;
+	char *reason; /* why something was only read; "" until then */
 	size_t reason_size;
 };
 
@@ -217,9 +218,9 @@ static int list(struct verify *verify, const struct plan_program *program, const
 	if (emulator >= 0)
 		argv[count++] = "qemu";
 	argv[count++] = emulator >= 0 ? loader : program->loader;
-	if (verify->library_path != NULL) {
+	if (verify->how->library_path != NULL) {
 		argv[count++] = "--library-path";
-		argv[count++] = verify->library_path;
+		argv[count++] = verify->how->library_path;
 	}
 	argv[count++] = "--list";
 	argv[count++] = subject;
@@ -235,16 +236,11 @@ static int list(struct verify *verify, const struct plan_program *program, const
 static int read_again(struct verify *verify, const char *subject, struct caisson_error *err)
 {
 	_cleanup_(closure_freep) struct closure *closure = NULL;
-	const struct closure_options options = {
-		.root = verify->folder,
-		.dlopen = CLOSURE_DLOPEN_NONE,
-		.library_path = verify->library_path,
-	};
 	const struct closure_entry *entries;
 	size_t count;
 	int r;
 
-	r = closure_new(&closure, &options, err);
+	r = closure_new(&closure, verify->how, err);
 	if (r >= 0)
 		r = closure_add_program(closure, subject, err);
 	if (r < 0) {
@@ -259,6 +255,67 @@ static int read_again(struct verify *verify, const char *subject, struct caisson
 		if (entries[i].kind == CLOSURE_FILE && entries[i].role != CLOSURE_CONFIG)
 			r = check_path(verify, subject, entries[i].path, err);
 	}
+	return r;
+}
+
+/* Names that musl's loader, which is its C library too, answers to itself. */
+static bool is_of_musl(const char *name)
+{
+	static const char *const names[] = {
+		"libc.", "libpthread.", "librt.", "libm.", "libdl.", "libutil.", "libxnet."};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strncmp(name, names[i], strlen(names[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int check_requests(struct verify *verify, const struct plan_program *program,
+	const char *subject, const struct elf_file *file, struct caisson_error *err)
+{
+	bool musl = strncmp(path_base(program->loader), "ld-musl-", 8) == 0;
+
+	for (size_t i = 0; i < file->request_count; i++) {
+		const struct elf_request *request = &file->requests[i];
+		_cleanup_free_ char *path = path_join("/lib", request->name);
+		struct view_node *node;
+
+		if (path == NULL)
+			return caisson_fail(err, ENOMEM, "verify %s", subject);
+		if (request->kind == ELF_AUXILIARY || (musl && is_of_musl(request->name)) ||
+			(view_resolve(verify->place->view, path, true, &node) >= 0 &&
+				node->file != NULL))
+			continue;
+		caisson_refuse(err, EPROTO, "%s needs %s, which is not in the bundle", subject,
+			request->name);
+		return unproved(err);
+	}
+	return 0;
+}
+
+/* A flat bundle has no interpreter where its programs name one, so that each file is read by
+ * itself.
+ */
+static int read_flat(struct verify *verify, const struct plan_program *program,
+	const struct plan_file *subject, struct caisson_error *err)
+{
+	_cleanup_close_ int fd = view_open_file(verify->place->view, subject->node, err);
+	struct elf_input input = {.fd = fd, .size = subject->size, .name = subject->path};
+	struct elf_file file = ELF_FILE_NONE;
+	struct caisson_error why = {0};
+	int r = fd < 0 ? fd : elf_read(&input, NULL, &file, &why);
+
+	if (fd < 0)
+		return r;
+	/* Configuration, or data of a library. */
+	if (r == -ENOEXEC)
+		return 0;
+	if (r < 0 && err != NULL)
+		*err = why;
+	if (r >= 0)
+		r = check_requests(verify, program, subject->path, &file, err);
+	elf_file_done(&file);
 	return r;
 }
 
@@ -281,14 +338,34 @@ static bool readable(const struct verify *verify, const struct plan *plan, size_
 	return true;
 }
 
-/* What the program opens by itself is looked at by itself. */
-static bool is_subject(size_t index, const struct plan_file *file)
+static bool is_file(size_t index, const struct plan_file *file)
 {
-	if (file->node == NULL || file->node->file != file || !plan_marked(file, index) ||
-		file->kind != CAISSON_BUNDLE_FILE)
-		return false;
+	return file->node != NULL && file->node->file == file && plan_marked(file, index) &&
+	       file->source != NULL;
+}
+
+/* What the program opens by itself is looked at by itself. */
+static bool is_subject(const struct plan_file *file)
+{
 	return file->role == CLOSURE_PROGRAM || file->role == CLOSURE_PLUGIN ||
 	       (file->role == CLOSURE_LIBRARY && strncmp(file->rule, "dlopen", 6) == 0);
+}
+
+static int verify_file(struct verify *verify, const struct plan_program *program,
+	const struct plan_file *file, int way, int emulator, struct caisson_error *err)
+{
+	_cleanup_free_ char *path = view_path(file->node);
+	int r = 0;
+
+	if (path == NULL)
+		return caisson_fail(err, ENOMEM, "verify %s", program->asked);
+	if (way > 0 && is_subject(file))
+		r = list(verify, program, path, emulator, err);
+	if (r != 0 || (way > 0 && !is_subject(file)))
+		return r;
+	if (verify->flat)
+		return read_flat(verify, program, file, err);
+	return is_subject(file) ? read_again(verify, path, err) : 0;
 }
 
 static int verify_program(struct verify *verify, size_t index, struct caisson_error *err)
@@ -301,29 +378,23 @@ static int verify_program(struct verify *verify, size_t index, struct caisson_er
 	if (program->loader_file == NULL)
 		return 0;
 	way = find_way(verify, program->loader_file, &emulator, err);
+	if (way < 0)
+		return way;
 	if (way > 0 && !readable(verify, plan, index))
 		way = say_reason(verify, "%s, or a library of it, is for its owner's eyes alone",
 			program->asked);
-	for (size_t i = 0; i < plan->file_count && r >= 0 && way >= 0; i++) {
-		_cleanup_free_ char *path = NULL;
-
-		if (!is_subject(index, plan->files[i]))
-			continue;
-		path = view_path(plan->files[i]->node);
-		if (path == NULL)
-			return caisson_fail(err, ENOMEM, "verify %s", program->asked);
-		r = way > 0 ? list(verify, program, path, emulator, err) : 0;
-		if (r == 0)
-			r = read_again(verify, path, err);
+	for (size_t i = 0; i < plan->file_count && r >= 0; i++) {
+		if (is_file(index, plan->files[i]))
+			r = verify_file(verify, program, plan->files[i], way, emulator, err);
 	}
-	return way < 0 ? way : r;
+	return r;
 }
 
-int verify_bundle(struct place *place, const char *folder, const char *library_path,
+int verify_bundle(struct place *place, const struct closure_options *how, bool flat,
 	enum caisson_bundle_proof *ret_proof, char *ret_reason, size_t reason_size,
 	struct caisson_error *err)
 {
-	struct verify verify = {place, folder, library_path, ret_reason, reason_size};
+	struct verify verify = {place, how, flat, ret_reason, reason_size};
 
 	ret_reason[0] = '\0';
 	for (size_t i = 0; i < place->plan->program_count; i++) {

@@ -11,8 +11,9 @@
 
 #include "bundle/place.h"
 
-/* Of every program of the plan. @folder is the bundle's; @library_path, inside it, goes to the
-   loader unless it is NULL. -EPROTO names what is not as it should be. */
-int verify_bundle(struct place *place, const char *folder, const char *library_path,
+/* Of every program of the plan. @how: how its libraries are found, with the bundle's folder as the
+   root; the loader is given the library path, unless that is NULL. -EPROTO names what is not as it
+   should be. */
+int verify_bundle(struct place *place, const struct closure_options *how, bool flat,
 	enum caisson_bundle_proof *ret_proof, char *ret_reason, size_t reason_size,
 	struct caisson_error *err);

@@ -10,7 +10,6 @@
 #include "base/strbuf.h"
 
 enum {
-	LINKS_MOST = 40, /* followed in one path, as in the kernel */
 	NODES_MOST = 1 << 20,
 	DEPTH_MOST = 256,
 };
@@ -193,10 +192,9 @@ void view_plan_parents(struct view_node *node)
 }
 
 static int walk(struct view *view, struct view_node *node, const char *path, bool follow,
-	int *links, struct view_node **ret_node);
+	struct view_node **ret_node);
 
-static int step(
-	struct view *view, struct view_node **node, const char *name, bool follow, int *links)
+static int step(struct view *view, struct view_node **node, const char *name, bool follow)
 {
 	struct view_node *next;
 	int r;
@@ -214,18 +212,19 @@ static int step(
 	}
 	r = child(view, *node, name, &next);
 	if (r >= 0 && next->kind == VIEW_SYMLINK && follow) {
-		if (++*links > LINKS_MOST)
+		if (view->trail_count == VIEW_LINKS_MOST)
 			return -ELOOP;
-		r = walk(view, *node, next->target, true, links, &next);
+		view->trail[view->trail_count++] = next;
+		r = walk(view, *node, next->target, true, &next);
 	}
 	if (r >= 0)
 		*node = next;
 	return r;
 }
 
-/* Calls itself for links alone, so at most LINKS_MOST deep. */
+/* Calls itself for links alone, so at most VIEW_LINKS_MOST deep. */
 static int walk(struct view *view, struct view_node *node, const char *path, bool follow,
-	int *links, struct view_node **ret_node)
+	struct view_node **ret_node)
 {
 	char name[NAME_MAX + 1];
 	int r = 0;
@@ -245,7 +244,7 @@ static int walk(struct view *view, struct view_node *node, const char *path, boo
 		memcpy(name, path, length);
 		name[length] = '\0';
 		path += length + slashes;
-		r = step(view, &node, name, follow || *path != '\0', links);
+		r = step(view, &node, name, follow || *path != '\0');
 	}
 	if (r >= 0)
 		*ret_node = node;
@@ -254,17 +253,15 @@ static int walk(struct view *view, struct view_node *node, const char *path, boo
 
 int view_resolve(struct view *view, const char *path, bool follow, struct view_node **ret_node)
 {
-	int links = 0;
-
-	return walk(view, view->top, path, follow, &links, ret_node);
+	view->trail_count = 0;
+	return walk(view, view->top, path, follow, ret_node);
 }
 
 int view_resolve_from(
 	struct view *view, struct view_node *from, const char *target, struct view_node **ret_node)
 {
-	int links = 0;
-
-	return walk(view, from->parent, target, true, &links, ret_node);
+	view->trail_count = 0;
+	return walk(view, from->parent, target, true, ret_node);
 }
 
 int view_open_file(struct view *view, struct view_node *node, struct caisson_error *err)

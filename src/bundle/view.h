@@ -44,6 +44,8 @@ struct view_node {
 	bool made;                    /* a folder of ours */
 };
 
+enum { VIEW_LINKS_MOST = 40 }; /* followed in one path, as in the kernel */
+
 struct view {
 	int fd; /* borrowed; -1: of an archive */
 	struct view_node *top;
@@ -51,6 +53,9 @@ struct view {
 	/* The folder that was opened last. */
 	struct view_node *last;
 	int last_fd;
+	/* The links that were followed last, in their order. */
+	struct view_node *trail[VIEW_LINKS_MOST];
+	size_t trail_count;
 };
 
 int view_open(struct view *ret_view, int fd, struct caisson_error *err);

@@ -35,6 +35,8 @@ static int drop_temporary(int folder, const char *path, struct caisson_error *er
 {
 	if (unlinkat(folder, MANIFEST_TEMPORARY, 0) == 0 || errno == ENOENT || errno == ENOTDIR)
 		return 0;
+	if (errno == EISDIR && unlinkat(folder, MANIFEST_TEMPORARY, AT_REMOVEDIR) == 0)
+		return 0;
 	return caisson_fail(err, errno, "remove what a killed run left beside %s", path);
 }
 
@@ -147,20 +149,26 @@ static int write_hard_link(const struct place *place, const struct target *targe
 	return 1;
 }
 
+/* It has its mode, whatever the umask, before it has its name. */
 static int make_folder(const struct place *place, struct view_node *node, struct caisson_error *err)
 {
 	_cleanup_free_ char *path = view_path(node);
+	const char *name = path != NULL ? path : node->name;
 	int folder = view_folder(place->view, node->parent, err);
 	_cleanup_close_ int fd = -1;
+	int r = folder < 0 ? folder : drop_temporary(folder, name, err);
 
-	if (folder < 0)
-		return folder;
-	if (mkdirat(folder, node->name, 0700) == 0 || errno == EEXIST)
-		fd = openat(folder, node->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	/* Whatever the umask. */
-	if (fd < 0 || fchmod(fd, 0755) < 0)
-		return caisson_fail(err, errno, "create the folder %s in the bundle",
-			path != NULL ? path : node->name);
+	if (r < 0)
+		return r;
+	if (mkdirat(folder, MANIFEST_TEMPORARY, 0700) == 0)
+		fd = openat(folder, MANIFEST_TEMPORARY,
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fchmod(fd, 0755) < 0 ||
+		renameat(folder, MANIFEST_TEMPORARY, folder, node->name) < 0) {
+		r = caisson_fail(err, errno, "create the folder %s in the bundle", name);
+		(void)unlinkat(folder, MANIFEST_TEMPORARY, AT_REMOVEDIR);
+		return r;
+	}
 	node->found = VIEW_FOLDER;
 	node->made = true;
 	return 0;
