@@ -127,24 +127,23 @@ static int check_source(
 {
 	const char *root = check->root != NULL ? check->root : file->root;
 	_cleanup_free_ char *source = NULL;
+	struct caisson_error why = {0};
 	struct view_node *node;
-	int r;
 
 	if (file->source == NULL)
 		return 0;
 	source = path_join(root, file->source);
 	if (source == NULL)
 		return caisson_fail(err, ENOMEM, "check %s", file->path);
-	r = open_sources(check, root, err);
-	if (r < 0)
-		return r;
+	if (open_sources(check, root, err) < 0)
+		return caisson_hint(err, "--root names the folder where its sources are now");
 	if (view_resolve(&check->sources, file->source, true, &node) < 0 ||
 		node->found != VIEW_FILE)
 		return find(check, CAISSON_BUNDLE_GONE, file->path, source, "%s is gone", source);
-	r = view_digest(&check->sources, node, err);
-	if (r < 0 ||
-		(node->size == file->source_size && strcmp(node->sha256, file->source_sha256) == 0))
-		return r;
+	if (node->size == file->source_size && view_digest(&check->sources, node, &why) < 0)
+		return find(check, CAISSON_BUNDLE_GONE, file->path, source, "%s", why.message);
+	if (node->size == file->source_size && strcmp(node->sha256, file->source_sha256) == 0)
+		return 0;
 	return find(check, CAISSON_BUNDLE_STALE, file->path, source,
 		"it was made of another %s than there is now", source);
 }

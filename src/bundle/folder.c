@@ -243,6 +243,9 @@ static int write_recorded(struct folder *folder, const struct bundle_options *op
 		r = write_removals(&folder->place, &now, removed, userdata, err);
 	if (r < 0)
 		return r;
+	/* What nobody can have meant. */
+	if (!folder->has_next && same)
+		(void)unlinkat(folder->fd, MANIFEST_NEXT_NAME, 0);
 	write_times(&folder->place, &now, options->time);
 	if (options->no_manifest || (same && !folder->has_next))
 		return 0;

@@ -16,6 +16,14 @@ static int conflict(struct place *place, const char *path, const char *why)
 	return 0;
 }
 
+/* Why @path leads to no place: @error is view_resolve()'s. */
+static int blocked(struct place *place, const char *path, int error, struct caisson_error *err)
+{
+	if (error == -ENOTDIR || error == -ELOOP)
+		return conflict(place, path, "leads through something that is no folder");
+	return caisson_fail(err, error, "look at %s in the folder", path);
+}
+
 /* Whether @node is as @record says. -errno when it cannot be read. */
 static int as_recorded(struct view *view, struct view_node *node,
 	const struct manifest_file *record, struct caisson_error *err)
@@ -120,9 +128,11 @@ static bool leads_back(struct view *view, struct view_node *node, const char *ta
 static int place_link(struct place *place, struct plan_file *file, struct caisson_error *err)
 {
 	struct view_node *node;
+	int r;
 
-	if (view_resolve(place->view, file->path, false, &node) < 0)
-		return conflict(place, file->path, "leads through something that is no folder");
+	r = view_resolve(place->view, file->path, false, &node);
+	if (r < 0)
+		return blocked(place, file->path, r, err);
 	file->state = CAISSON_BUNDLE_NEW;
 	if (node->file != NULL)
 		return conflict(place, file->path, "would be two things");
@@ -195,14 +205,15 @@ static int place_at(struct place *place, struct plan_file *file, struct view_nod
 static int place_file(struct place *place, struct plan_file *file, struct caisson_error *err)
 {
 	struct view_node *node, *end;
+	int r;
 
-	if (view_resolve(place->view, file->path, false, &node) < 0)
-		return conflict(place, file->path, "leads through something that is no folder");
+	r = view_resolve(place->view, file->path, false, &node);
+	if (r < 0)
+		return blocked(place, file->path, r, err);
 	/* A link to the same file does as well. */
 	if (node->kind == VIEW_SYMLINK && node->file == NULL &&
 		view_resolve(place->view, file->path, true, &end) >= 0) {
-		int r = end->file == NULL ? same_content(place, end, file, err) : 0;
-
+		r = end->file == NULL ? same_content(place, end, file, err) : 0;
 		if (r < 0)
 			return r;
 		if (r > 0)
@@ -320,8 +331,9 @@ static int place_name(struct place *place, const struct plan_name *name, struct 
 
 	if (name->file->node == NULL)
 		return 0; /* in the way of something: told already */
-	if (view_resolve(place->view, name->path, true, &node) < 0)
-		return conflict(place, name->path, "leads through something that is no folder");
+	r = view_resolve(place->view, name->path, true, &node);
+	if (r < 0)
+		return blocked(place, name->path, r, err);
 	if (node == name->file->node)
 		return keep_trail(place, name, err);
 	if (node->file != NULL) {

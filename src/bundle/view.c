@@ -14,6 +14,9 @@ enum {
 	DEPTH_MOST = 256,
 };
 
+/* Bytes that are read to compare a file: of /proc/kcore, say, a manifest could tell the size. */
+#define DIGEST_MOST ((uint64_t)16 << 30)
+
 static struct view_node *node_new(struct view *view, struct view_node *parent, const char *name)
 {
 	struct view_node *node;
@@ -276,13 +279,13 @@ int view_open_file(struct view *view, struct view_node *node, struct caisson_err
 		return folder;
 	fd = openat(folder, node->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
-		return caisson_fail(err, errno, "open %s in the bundle", name);
+		return caisson_fail(err, errno, "open %s", name);
 	if (fstat(fd, &st) < 0)
-		return caisson_fail(err, errno, "stat %s in the bundle", name);
+		return caisson_fail(err, errno, "stat %s", name);
 	if (!S_ISREG(st.st_mode) || st.st_dev != node->device || st.st_ino != node->inode ||
 		(uint64_t)st.st_size != node->size)
 		return caisson_refuse(
-			err, EEXIST, "%s in the bundle is being changed by somebody else", name);
+			err, EEXIST, "%s is being changed by somebody else", name);
 	return take_fd(&fd);
 }
 
@@ -292,6 +295,8 @@ int view_digest(struct view *view, struct view_node *node, struct caisson_error 
 
 	if (node->sha256[0] != '\0')
 		return 0;
+	if (node->size > DIGEST_MOST)
+		return caisson_refuse(err, EFBIG, "%s is too large to be compared", node->name);
 	fd = view_open_file(view, node, err);
 	return fd < 0 ? fd : digest_of_fd(fd, node->name, node->sha256, err);
 }
