@@ -227,7 +227,7 @@ static int write_recorded(struct folder *folder, const struct bundle_options *op
 	bool same;
 	int r = record_make(&folder->place, options, &now, err);
 
-	if (r >= 0)
+	if (r >= 0 && !options->no_manifest)
 		r = manifest_format(&now, &text, err);
 	if (r < 0)
 		return r;

@@ -176,6 +176,19 @@ static bool format(const struct manifest *manifest, struct json_object *object)
 	return json_set(object, "files", files) && ok;
 }
 
+/* What could not be read again would make the next bundle fail: a name that is no UTF-8. */
+static int check_readable(const struct strbuf *text, struct caisson_error *err)
+{
+	_cleanup_manifest_ struct manifest again = MANIFEST_NONE;
+	struct caisson_error why = {0};
+	int r = manifest_parse(text->data, text->size, "it", &again, &why);
+
+	if (r >= 0 || r == -ENOMEM)
+		return r < 0 ? caisson_fail(err, ENOMEM, "write a bundle's manifest") : 0;
+	caisson_refuse(err, EILSEQ, "the bundle cannot be recorded: %s", why.message);
+	return caisson_hint(err, "--no-manifest records nothing");
+}
+
 int manifest_format(const struct manifest *manifest, struct strbuf *text, struct caisson_error *err)
 {
 	_cleanup_json_ struct json_object *object = json_object_new_object();
@@ -188,5 +201,7 @@ int manifest_format(const struct manifest *manifest, struct strbuf *text, struct
 		return caisson_fail(err, ENOMEM, "write a bundle's manifest");
 	strbuf_add_string(text, formatted);
 	strbuf_add_char(text, '\n');
-	return strbuf_ok(text) ? 0 : caisson_fail(err, ENOMEM, "write a bundle's manifest");
+	if (!strbuf_ok(text))
+		return caisson_fail(err, ENOMEM, "write a bundle's manifest");
+	return check_readable(text, err);
 }

@@ -61,6 +61,7 @@ struct manifest {
 
 int manifest_parse(const char *text, size_t size, const char *what, struct manifest *ret_manifest,
 	struct caisson_error *err);
+/* Appends to @text, which is empty. */
 int manifest_format(
 	const struct manifest *manifest, struct strbuf *text, struct caisson_error *err);
 /* Among sorted files; NULL when there is none. */

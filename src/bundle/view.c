@@ -284,8 +284,7 @@ int view_open_file(struct view *view, struct view_node *node, struct caisson_err
 		return caisson_fail(err, errno, "stat %s", name);
 	if (!S_ISREG(st.st_mode) || st.st_dev != node->device || st.st_ino != node->inode ||
 		(uint64_t)st.st_size != node->size)
-		return caisson_refuse(
-			err, EEXIST, "%s is being changed by somebody else", name);
+		return caisson_refuse(err, EEXIST, "%s is being changed by somebody else", name);
 	return take_fd(&fd);
 }
 

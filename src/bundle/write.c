@@ -269,25 +269,33 @@ int write_plan(const struct place *place, bool strip, int64_t time, struct caiss
 	return make_bare_folders(place, place->view->top, err);
 }
 
-static int sweep_at(const struct place *place, const char *path, struct caisson_error *err)
+/* @last: the folder that was swept last; paths come in order. */
+static int sweep_at(const struct place *place, const char *path, struct view_node **last,
+	struct caisson_error *err)
 {
 	struct view_node *node;
 	int folder;
 
-	if (view_resolve(place->view, path, false, &node) < 0 || node->parent->found != VIEW_FOLDER)
+	if (view_resolve(place->view, path, false, &node) < 0 ||
+		node->parent->found != VIEW_FOLDER || node->parent == *last)
 		return 0;
+	*last = node->parent;
 	folder = view_folder(place->view, node->parent, err);
 	return folder < 0 ? folder : drop_temporary(folder, path, err);
 }
 
 int write_sweep(const struct place *place, struct caisson_error *err)
 {
-	int r = sweep_at(place, "/" MANIFEST_NAME, err);
+	const struct manifest *const earlier[] = {place->old, place->next};
+	struct view_node *last = NULL;
+	int r = sweep_at(place, "/" MANIFEST_NAME, &last, err);
 
 	for (size_t i = 0; i < place->plan->file_count && r >= 0; i++)
-		r = sweep_at(place, place->plan->files[i]->path, err);
-	for (size_t i = 0; place->next != NULL && i < place->next->file_count && r >= 0; i++)
-		r = sweep_at(place, place->next->files[i].path, err);
+		r = sweep_at(place, place->plan->files[i]->path, &last, err);
+	for (size_t i = 0; i < ARRAY_SIZE(earlier); i++) {
+		for (size_t j = 0; earlier[i] != NULL && j < earlier[i]->file_count && r >= 0; j++)
+			r = sweep_at(place, earlier[i]->files[j].path, &last, err);
+	}
 	return r;
 }
 

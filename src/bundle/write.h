@@ -9,8 +9,7 @@
 
 #include "bundle/place.h"
 
-/* Removes what a killed run left in the folders of the plan, and of what that run meant to write.
- */
+/* Removes what a killed run left in the folders of the plan, and of what is recorded. */
 int write_sweep(const struct place *place, struct caisson_error *err);
 /* Writes what is new or replaces something. @time: seconds since the epoch. */
 int write_plan(const struct place *place, bool strip, int64_t time, struct caisson_error *err);
