@@ -4,6 +4,8 @@
 #include <elf.h>
 #include <string.h>
 
+#include "base/macros.h"
+
 /* sysdeps/x86/dl-hwcap.h of glibc 2.36. */
 enum {
 	LEGACY_SSE2 = 1 << 0,
@@ -26,6 +28,8 @@ void processor_any(const struct machine *machine, struct processor *ret_processo
 	*ret_processor = (struct processor){.platform = ""};
 	if (machine->machine == EM_X86_64)
 		add_legacy(ret_processor, "x86_64", LEGACY_X86_64);
+	else if (machine->machine == EM_AARCH64)
+		ret_processor->platform = machine->platform; /* the kernel says the same of all */
 }
 
 #if defined(__x86_64__) || defined(__i386__)
@@ -150,13 +154,13 @@ bool processor_find(const struct machine *machine, struct processor *ret_process
 {
 	struct features features;
 
-	*ret_processor = (struct processor){.platform = machine->platform};
 	if (machine->machine != EM_X86_64 && machine->machine != EM_386)
 		return false;
 #ifdef __i386__
 	if (machine->machine != EM_386)
 		return false;
 #endif
+	*ret_processor = (struct processor){.platform = machine->platform};
 	read_features(&features);
 	if (machine->machine == EM_X86_64) {
 		set_wide(&features, ret_processor);
@@ -171,9 +175,9 @@ bool processor_find(const struct machine *machine, struct processor *ret_process
 
 #else
 
-bool processor_find(const struct machine *machine, struct processor *ret_processor)
+bool processor_find(
+	const struct machine *machine _unused_, struct processor *ret_processor _unused_)
 {
-	*ret_processor = (struct processor){.platform = machine->platform};
 	return false;
 }
 

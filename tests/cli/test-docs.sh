@@ -72,7 +72,7 @@ test_examples() {
 	for file in README.md man/*.scd; do
 		# What stands between fences.
 		examples=$(awk '/^```/ { inside = !inside } inside' "$file" |
-			grep -oE '(^|[$|] )caisson [a-z].*' | sed -E 's/^[$|] //')
+			grep -oE '(^|[$|] )caisson [a-z].*' | sed -E 's/^[$|] //; s/ \| .*//')
 		[ -n "$examples" ] || continue
 		while read -r line; do
 			check "$file: $line" is_usage "$line"

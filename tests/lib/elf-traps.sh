@@ -575,11 +575,6 @@ traps_roots() {
 	ln -s /usr/lib/liba.so.1.2 real/lib/liba.so.1 && exe prog -n liba.so.1 -n libb.so
 	in_root prog '+real/lib/liba.so.1.2 ?libb.so' 'absolute links stay in the root'
 
-	new root-preload
-	small_root && so usr/lib/libpre.so -n libdeep.so && so usr/lib/libdeep.so && so usr/lib/liba.so
-	echo '/usr/lib/libpre.so libnone.so # and no more' >etc/ld.so.preload && exe prog -n liba.so
-	in_root prog '+usr/lib/libpre.so +usr/lib/libdeep.so' '/etc/ld.so.preload'
-
 	if [ -x "/lib/ld-musl-$(uname -m).so.1" ] && command -v musl-gcc >/dev/null; then
 		new root-musl
 		mkdir -p lib etc opt/lib usr/lib && cp "/lib/ld-musl-$(uname -m).so.1" lib/
