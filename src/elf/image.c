@@ -12,7 +12,7 @@
 
 enum {
 	PAGE = 4096,
-	WINDOW = 16384,
+	WINDOW = 8192,
 	HEADERS_MOST = 65536, /* bytes of program headers; the kernel's bound (binfmt_elf.c) */
 };
 
