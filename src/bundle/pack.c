@@ -16,23 +16,23 @@
 
 struct pack_format {
 	const char *suffix;
-	bool tar;
 	int (*add_filter)(struct archive *archive);
 	const char *filter, *level;
 	enum encode_kind encode;
+	bool tar;
 };
 
 /* Longer suffixes of one end need no order: none ends another. */
 static const struct pack_format formats[] = {
-	{".cpio", false, archive_write_add_filter_none, NULL, NULL, ENCODE_NONE},
-	{".cpio.gz", false, archive_write_add_filter_gzip, "gzip", "9", ENCODE_NONE},
-	{".cpio.zst", false, archive_write_add_filter_zstd, "zstd", "9", ENCODE_NONE},
-	{".cpio.xz", false, archive_write_add_filter_none, NULL, NULL, ENCODE_XZ},
-	{".cpio.lz4", false, archive_write_add_filter_none, NULL, NULL, ENCODE_LZ4},
-	{".tar", true, archive_write_add_filter_none, NULL, NULL, ENCODE_NONE},
-	{".tar.gz", true, archive_write_add_filter_gzip, "gzip", "9", ENCODE_NONE},
-	{".tar.zst", true, archive_write_add_filter_zstd, "zstd", "9", ENCODE_NONE},
-	{".tar.xz", true, archive_write_add_filter_none, NULL, NULL, ENCODE_XZ},
+	{".cpio", archive_write_add_filter_none, NULL, NULL, ENCODE_NONE, false},
+	{".cpio.gz", archive_write_add_filter_gzip, "gzip", "9", ENCODE_NONE, false},
+	{".cpio.zst", archive_write_add_filter_zstd, "zstd", "9", ENCODE_NONE, false},
+	{".cpio.xz", archive_write_add_filter_none, NULL, NULL, ENCODE_XZ, false},
+	{".cpio.lz4", archive_write_add_filter_none, NULL, NULL, ENCODE_LZ4, false},
+	{".tar", archive_write_add_filter_none, NULL, NULL, ENCODE_NONE, true},
+	{".tar.gz", archive_write_add_filter_gzip, "gzip", "9", ENCODE_NONE, true},
+	{".tar.zst", archive_write_add_filter_zstd, "zstd", "9", ENCODE_NONE, true},
+	{".tar.xz", archive_write_add_filter_none, NULL, NULL, ENCODE_XZ, true},
 };
 
 const struct pack_format *pack_format(const char *name)

@@ -34,26 +34,26 @@ static int unproved(struct caisson_error *err)
 
 /* Names of user mode emulators, as QEMU has them. */
 static const struct {
-	uint16_t machine;
-	unsigned int bits;
-	bool big_endian;
 	const char *name;
+	unsigned int bits;
+	uint16_t machine;
+	bool big_endian;
 } emulators[] = {
-	{EM_386, 32, false, "i386"},
-	{EM_X86_64, 64, false, "x86_64"},
-	{EM_AARCH64, 64, false, "aarch64"},
-	{EM_ARM, 32, false, "arm"},
-	{EM_RISCV, 64, false, "riscv64"},
-	{EM_RISCV, 32, false, "riscv32"},
-	{EM_PPC64, 64, false, "ppc64le"},
-	{EM_PPC64, 64, true, "ppc64"},
-	{EM_PPC, 32, true, "ppc"},
-	{EM_S390, 64, true, "s390x"},
-	{EM_MIPS, 64, false, "mips64el"},
-	{EM_MIPS, 64, true, "mips64"},
-	{EM_MIPS, 32, false, "mipsel"},
-	{EM_MIPS, 32, true, "mips"},
-	{EM_LOONGARCH, 64, false, "loongarch64"},
+	{"i386", 32, EM_386, false},
+	{"x86_64", 64, EM_X86_64, false},
+	{"aarch64", 64, EM_AARCH64, false},
+	{"arm", 32, EM_ARM, false},
+	{"riscv64", 64, EM_RISCV, false},
+	{"riscv32", 32, EM_RISCV, false},
+	{"ppc64le", 64, EM_PPC64, false},
+	{"ppc64", 64, EM_PPC64, true},
+	{"ppc", 32, EM_PPC, true},
+	{"s390x", 64, EM_S390, true},
+	{"mips64el", 64, EM_MIPS, false},
+	{"mips64", 64, EM_MIPS, true},
+	{"mipsel", 32, EM_MIPS, false},
+	{"mips", 32, EM_MIPS, true},
+	{"loongarch64", 64, EM_LOONGARCH, false},
 };
 
 static int read_ident(

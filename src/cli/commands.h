@@ -33,8 +33,8 @@ enum closure_dlopen cli_dlopen_level(unsigned int choice);
 int cli_path_in_root(
 	const char *root, const char *file, char **ret_path, struct caisson_error *err);
 
-/* caisson closure --check: compares a bundle with its manifest and its sources, in @root or where they
-   were. The exit status, or a negative errno. */
+/* caisson closure --check: compares a bundle with its manifest and its sources, in @root or where
+   they were. The exit status, or a negative errno. */
 int cli_bundle_check(const char *folder, const char *root, bool json, struct caisson_error *err);
 
 /* NULL is taken as memory having run out. */
