@@ -2,6 +2,7 @@
 /* The public API: a context, and calls that hand on to the folders below. */
 #include <caisson/bundle.h>
 #include <caisson/caisson.h>
+#include <caisson/closure.h>
 #include <caisson/initramfs.h>
 #include <caisson/machine.h>
 #include <caisson/volume.h>
@@ -239,21 +240,99 @@ int caisson_initramfs_list(int fd, const char *what,
 	return initramfs_list(fd, what, list_entry, &context, err);
 }
 
+static enum closure_dlopen dlopen_level(enum caisson_dlopen level)
+{
+	static const enum closure_dlopen levels[] = {
+		[CAISSON_DLOPEN_REQUIRED] = CLOSURE_DLOPEN_REQUIRED,
+		[CAISSON_DLOPEN_NONE] = CLOSURE_DLOPEN_NONE,
+		[CAISSON_DLOPEN_RECOMMENDED] = CLOSURE_DLOPEN_RECOMMENDED,
+		[CAISSON_DLOPEN_ALL] = CLOSURE_DLOPEN_ALL,
+	};
+
+	return levels[level];
+}
+
+/* 1 when there are any. */
+static int tell_problems(struct closure *closure, const struct caisson_closure_watcher *watcher)
+{
+	size_t count;
+	const struct closure_program *programs = closure_programs(closure, &count);
+	int r = 0, any = 0;
+
+	for (size_t p = 0; p < count; p++) {
+		for (size_t i = 0; i < programs[p].problem_count && r == 0; i++) {
+			const struct closure_problem *problem = &programs[p].problems[i];
+			const struct caisson_closure_problem out = {programs[p].path, problem->name,
+				problem->wanted_by, problem->error.message};
+
+			any = 1;
+			if (watcher->problem != NULL)
+				r = watcher->problem(&out, watcher->userdata);
+		}
+	}
+	return r != 0 ? r : any;
+}
+
+static int tell_files(struct closure *closure, const struct caisson_closure_watcher *watcher,
+	struct caisson_error *err)
+{
+	size_t count;
+	const struct closure_entry *entries = closure_entries(closure, &count);
+	int r = 0;
+
+	if (entries == NULL && count > 0)
+		return caisson_fail(err, ENOMEM, "list a closure");
+	for (size_t i = 0; i < count && r == 0 && watcher->file != NULL; i++) {
+		const struct caisson_closure_file out = {.path = entries[i].path,
+			.target = entries[i].target,
+			.source = entries[i].source,
+			.data = entries[i].data,
+			.size = entries[i].size,
+			.mode = entries[i].mode & 0777,
+			.rule = entries[i].rule,
+			.wanted_by = entries[i].wanted_by};
+
+		r = watcher->file(&out, watcher->userdata);
+	}
+	return r;
+}
+
+int caisson_closure(const char *const files[], size_t count,
+	const struct caisson_closure_options *options,
+	const struct caisson_closure_watcher *watcher, struct caisson_error *err)
+{
+	const struct closure_options closure_options = {
+		.root = options->root,
+		.dlopen = dlopen_level(options->dlopen),
+		.library_path = options->library_path,
+		.hwcaps = options->hwcaps,
+		.config = options->with_config,
+		.tolerant = true,
+		.report = true,
+	};
+	_cleanup_(closure_freep) struct closure *closure = NULL;
+	int r = closure_new(&closure, &closure_options, err), problems;
+
+	for (size_t i = 0; i < count && r >= 0; i++)
+		r = closure_add_program(closure, files[i], err);
+	if (r < 0)
+		return r;
+	problems = tell_problems(closure, watcher);
+	if (problems != 0 && problems != 1)
+		return problems;
+	r = tell_files(closure, watcher, err);
+	return r != 0 ? r : problems;
+}
+
 int caisson_bundle(const struct caisson_bundle_options *options,
 	const struct caisson_bundle_watcher *watcher, struct caisson_bundle_report *ret_report,
 	struct caisson_error *err)
 {
-	static const enum closure_dlopen levels[] = {
-		[CAISSON_BUNDLE_DLOPEN_REQUIRED] = CLOSURE_DLOPEN_REQUIRED,
-		[CAISSON_BUNDLE_DLOPEN_NONE] = CLOSURE_DLOPEN_NONE,
-		[CAISSON_BUNDLE_DLOPEN_RECOMMENDED] = CLOSURE_DLOPEN_RECOMMENDED,
-		[CAISSON_BUNDLE_DLOPEN_ALL] = CLOSURE_DLOPEN_ALL,
-	};
 	const struct bundle_options bundle = {
 		.closure =
 			{
 				.root = options->root,
-				.dlopen = levels[options->dlopen],
+				.dlopen = dlopen_level(options->dlopen),
 				.library_path = options->library_path,
 				.hwcaps = options->hwcaps,
 				.config = options->with_config,

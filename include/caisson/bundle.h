@@ -2,6 +2,7 @@
 #ifndef CAISSON_BUNDLE_H
 #define CAISSON_BUNDLE_H
 
+#include <caisson/closure.h>
 #include <caisson/error.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,14 +16,6 @@ extern "C" {
 enum caisson_bundle_layout {
 	CAISSON_BUNDLE_SAME, /* everything at the path that it has in the root */
 	CAISSON_BUNDLE_FLAT, /* programs in bin/, libraries and loaders in lib/ */
-};
-
-/** What a program opens by itself (dlopen) and should find. */
-enum caisson_bundle_dlopen {
-	CAISSON_BUNDLE_DLOPEN_REQUIRED, /* what nothing works without */
-	CAISSON_BUNDLE_DLOPEN_NONE,
-	CAISSON_BUNDLE_DLOPEN_RECOMMENDED,
-	CAISSON_BUNDLE_DLOPEN_ALL,
 };
 
 enum caisson_bundle_kind {
@@ -85,7 +78,7 @@ struct caisson_bundle_options {
 	size_t program_count;
 	const char *root; /* NULL: the running system */
 	enum caisson_bundle_layout layout;
-	enum caisson_bundle_dlopen dlopen;
+	enum caisson_dlopen dlopen;
 	const char *library_path; /* folders that are searched first, as LD_LIBRARY_PATH; NULL */
 	const char *hwcaps;       /* processor features that libraries may want; NULL: default */
 	bool with_config;         /* with configuration that libraries read */

@@ -8,7 +8,7 @@
 
 #include "base/path.h"
 #include "boot/modules.h"
-#include "elf/closure.h"
+#include "closure/closure.h"
 #include "kernel/config.h"
 
 /* What libkmod and kernel_check() read, below the modules folder. */

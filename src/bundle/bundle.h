@@ -8,7 +8,7 @@
 
 #include <caisson/bundle.h>
 
-#include "elf/closure.h"
+#include "closure/closure.h"
 
 struct bundle_options {
 	struct closure_options closure;

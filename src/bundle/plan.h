@@ -15,7 +15,7 @@
 #include "base/macros.h"
 #include "base/strbuf.h"
 #include "bundle/bundle.h"
-#include "elf/closure.h"
+#include "closure/closure.h"
 
 struct view_node;
 

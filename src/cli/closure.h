@@ -2,7 +2,7 @@
 /* What caisson closure prints: one file a form. */
 #pragma once
 
-#include "elf/closure.h"
+#include "closure/closure.h"
 
 struct closure_view {
 	struct closure *closure;

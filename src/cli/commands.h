@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 #include "cli/options.h"
-#include "elf/closure.h"
+#include "closure/closure.h"
 
 extern const struct cli_command command_run;
 extern const struct cli_command command_volume_create;

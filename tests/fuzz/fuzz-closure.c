@@ -12,7 +12,7 @@
 
 #include "base/macros.h"
 #include "base/path.h"
-#include "elf/closure.h"
+#include "closure/closure.h"
 #include "fuzz.h"
 
 static const char *const names[] = {

@@ -4,12 +4,12 @@
 #include <string.h>
 
 #include "base/macros.h"
-#include "elf/cache.h"
-#include "elf/dlopen.h"
-#include "elf/hwcaps.h"
-#include "elf/loader.h"
+#include "closure/cache.h"
+#include "closure/dlopen.h"
+#include "closure/hwcaps.h"
+#include "closure/loader.h"
+#include "closure/token.h"
 #include "elf/reader.h"
-#include "elf/token.h"
 #include "fuzz.h"
 
 static void try_cache(const uint8_t *data, size_t size)
@@ -29,8 +29,7 @@ static void try_cache(const uint8_t *data, size_t size)
 	copy[size] = '\0';
 	cache_take(&cache, copy, size);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		const char *path =
-			cache_lookup(&cache, names[i], 0x0303, i & 1 ? &plain : &legacy);
+		const char *path = cache_lookup(&cache, names[i], 0x0303, i & 1 ? &plain : &legacy);
 
 		if (path != NULL && strlen(path) > size)
 			abort();

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/strbuf.h"
-#include "elf/cache.h"
+#include "closure/cache.h"
 
 struct elf_fixture {
 	unsigned int bits; /* 0: 64 */

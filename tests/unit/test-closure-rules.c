@@ -5,10 +5,10 @@
 
 #include <errno.h>
 
-#include "elf/cache.h"
-#include "elf/closure.h"
-#include "elf/hwcaps.h"
-#include "elf/wishes.h"
+#include "closure/cache.h"
+#include "closure/closure.h"
+#include "closure/hwcaps.h"
+#include "closure/wishes.h"
 #include "root-fixture.h"
 
 static const struct closure_options plain = {

@@ -11,8 +11,8 @@
 
 #include "base/io.h"
 #include "base/process.h"
+#include "closure/closure.h"
 #include "elf-fixture.h"
-#include "elf/closure.h"
 #include "elf/reader.h"
 #include "root-fixture.h"
 

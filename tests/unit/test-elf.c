@@ -3,12 +3,12 @@
 
 #include <errno.h>
 
+#include "closure/cache.h"
+#include "closure/hwcaps.h"
+#include "closure/loader.h"
+#include "closure/token.h"
 #include "elf-fixture.h"
-#include "elf/cache.h"
-#include "elf/hwcaps.h"
-#include "elf/loader.h"
 #include "elf/reader.h"
-#include "elf/token.h"
 
 /* ---- reader ---- */
 
@@ -184,7 +184,8 @@ static void test_cache(void **state _unused_)
 			cache_lookup(&cache, "libz.so.1", 0x303, &plain), cache_entries[0].path);
 		assert_string_equal(cache_lookup(&cache, "libfoo.so.10", 0x303, &plain), "/ten");
 		assert_string_equal(cache_lookup(&cache, "libfoo.so.9", 0x303, &plain), "/nine");
-		assert_string_equal(cache_lookup(&cache, "libfoo.so.9", 0x003, &plain), "/lib32/nine");
+		assert_string_equal(
+			cache_lookup(&cache, "libfoo.so.9", 0x003, &plain), "/lib32/nine");
 		assert_string_equal(cache_lookup(&cache, "liba.so", 0x303, &plain), "/a");
 		assert_null(cache_lookup(&cache, "liba.so", 0x003, &plain));
 		assert_null(cache_lookup(&cache, "libb.so", 0x303, &plain));
