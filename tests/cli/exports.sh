@@ -87,4 +87,46 @@ case $err in
 	;;
 esac
 
+cat >closure.c <<'END'
+#include <caisson/closure.h>
+#include <stdio.h>
+#include <string.h>
+
+static int count(const struct caisson_closure_file *file, void *userdata)
+{
+	*(int *)userdata += file->source != NULL;
+	return strstr(file->path, "libc.so.6") != NULL ? (puts(file->rule), 0) : 0;
+}
+
+static int complain(const struct caisson_closure_problem *problem, void *userdata)
+{
+	(void)userdata;
+	fprintf(stderr, "%s: %s\n", problem->program, problem->message);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct caisson_closure_options options = {0};
+	int files = 0;
+	const struct caisson_closure_watcher watcher = {count, complain, &files};
+	struct caisson_error err = {0};
+	int r = caisson_closure(
+		(const char *const *)argv + 1, (size_t)argc - 1, &options, &watcher, &err);
+
+	printf("%d %s\n", r, files >= 3 ? "files" : "too few");
+	return r < 0;
+}
+END
+try gcc -std=c11 -Wall -Werror -I "$source/include" closure.c -o closure -L "$build" -lcaisson
+ended 'another program links with the library' 0
+try env LD_LIBRARY_PATH="$build" ./closure "$(readlink -f /bin/sh)"
+case $err in
+*sanitizer*'come first'* | *ASan*'come first'*) skip 'the library is sanitized' 'it finds a closure' ;;
+*)
+	ended 'and finds a closure' 0
+	same 'with its libc and its files' $'ld.so.cache\n0 files' "$out"
+	;;
+esac
+
 tap_end
