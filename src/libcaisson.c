@@ -193,7 +193,7 @@ int caisson_initramfs_build(struct caisson *caisson,
 			    (options->no_network ? 0 : KERNEL_NETWORK) |
 			    (options->vsock ? KERNEL_VSOCK : 0),
 		.programs = programs,
-		.compression = options->uncompressed ? COMPRESSION_NONE : COMPRESSION_ZSTD,
+		.compression = options->uncompressed ? COMPRESSION_NONE : COMPRESSION_AUTO,
 		.level = options->level,
 	};
 	int r = kernel_find(options->kernel, options->modules, &kernel, err);

@@ -2,14 +2,10 @@
 #include "boot/archive.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "base/io.h"
 #include "base/strbuf.h"
-#include "boot/modules.h"
 
 enum { LINKS_MOST = 40, ENTRIES_MOST = 1 << 20 };
 
@@ -304,65 +300,4 @@ int archive_complete(struct archive *archive, struct caisson_error *err)
 	if (r == 0)
 		r = merge_doubles(archive, err);
 	return r;
-}
-
-static int write_file(
-	struct cpio_writer *writer, const struct archive_entry *entry, struct caisson_error *err)
-{
-	_cleanup_close_ int fd = open_file(entry->source, O_RDONLY | O_NONBLOCK, 0, err);
-	struct stat st;
-
-	if (fd < 0)
-		return fd;
-	if (fstat(fd, &st) < 0)
-		return caisson_fail(err, errno, "stat %s", entry->source);
-	if (!S_ISREG(st.st_mode))
-		return caisson_refuse(err, EINVAL, "%s is not a regular file", entry->source);
-	return cpio_add_fd(writer, entry->path, entry->mode, fd, (uint64_t)st.st_size, err);
-}
-
-static int write_module(
-	struct cpio_writer *writer, const struct archive_entry *entry, struct caisson_error *err)
-{
-	_cleanup_strbuf_ struct strbuf module = STRBUF_INIT;
-	int r = module_read(entry->source, &module, err);
-
-	if (r < 0)
-		return r;
-	return cpio_add_data(writer, entry->path, entry->mode, module.data, module.size, err);
-}
-
-static int write_entry(
-	struct cpio_writer *writer, const struct archive_entry *entry, struct caisson_error *err)
-{
-	switch (entry->kind) {
-	case ARCHIVE_DIRECTORY:
-		return cpio_add_directory(writer, entry->path, entry->mode, err);
-	case ARCHIVE_SYMLINK:
-		return cpio_add_symlink(writer, entry->path, entry->source, err);
-	case ARCHIVE_DEVICE:
-		return cpio_add_device(writer, entry->path, entry->mode, entry->device, err);
-	case ARCHIVE_FILE:
-		return write_file(writer, entry, err);
-	case ARCHIVE_MODULE:
-		return write_module(writer, entry, err);
-	case ARCHIVE_DATA:
-		return cpio_add_data(
-			writer, entry->path, entry->mode, entry->source, entry->size, err);
-	}
-	return caisson_refuse(err, EINVAL, "/%s is of no known kind", entry->path);
-}
-
-int archive_write(const struct archive *archive, struct sink sink, struct caisson_error *err)
-{
-	struct cpio_writer writer;
-
-	cpio_writer_init(&writer, sink);
-	for (size_t i = 0; i < archive->count; i++) {
-		int r = write_entry(&writer, &archive->entries[i], err);
-
-		if (r < 0)
-			return r;
-	}
-	return cpio_finish(&writer, err);
 }

@@ -46,8 +46,10 @@ int archive_add_data(struct archive *archive, const char *path, mode_t mode, con
 	size_t size, struct caisson_error *err);
 /* Sorted, whole and without doubles; -EEXIST when two things want one path. */
 int archive_complete(struct archive *archive, struct caisson_error *err);
-/* The whole archive, with its trailer. */
-int archive_write(const struct archive *archive, struct sink sink, struct caisson_error *err);
+/* The whole archive, with its trailer; every entry has the time @time. What is one file here under
+   several names is one there too. */
+int archive_write(
+	const struct archive *archive, uint32_t time, struct sink sink, struct caisson_error *err);
 void archive_done(struct archive *archive);
 
 #define _cleanup_archive_ _cleanup_(archive_done)

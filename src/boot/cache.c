@@ -74,20 +74,21 @@ static int describe_recipe(
 	const struct initramfs_recipe *recipe, struct strbuf *text, struct caisson_error *err)
 {
 	const struct kernel *kernel = recipe->kernel;
-	bool zstd = recipe->compression == COMPRESSION_ZSTD;
+	int level;
+	int r = compression_level(recipe->compression, recipe->level, &level, err);
 
+	if (r < 0)
+		return r;
 	strbuf_add_format(text, "caisson %s\nkernel %s\nmodules %s\nconfig %s\nfeatures %x\n",
 		CAISSON_VERSION, kernel->release, kernel->modules != NULL ? kernel->modules : "-",
 		kernel->config != NULL ? kernel->config : "-", recipe->features);
-	strbuf_add_format(text, "compression %s %d\n", zstd ? "zstd" : "none",
-		!zstd                ? 0
-		: recipe->level != 0 ? recipe->level
-				     : COMPRESS_LEVEL_DEFAULT);
+	strbuf_add_format(text, "compression %s %d%s\n", compression_word(recipe->compression),
+		level, recipe->compression == COMPRESSION_AUTO ? " or none" : "");
 	for (size_t i = 0; i < recipe->program_count; i++) {
 		const struct initramfs_program *program = &recipe->programs[i];
 		_cleanup_free_ char *source = NULL;
-		int r = recipe_program_source(program, &source, err);
 
+		r = recipe_program_source(program, &source, err);
 		if (r < 0)
 			return r;
 		strbuf_add_format(text, "program %s\n  at %s\n", source,

@@ -1,22 +1,47 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Sinks for an archive: a file as it is, or a zstd frame (RFC 8878) that the kernel's unzstd()
- * takes. */
+/*
+ * Sinks for an archive: a file as it is, or one of the compressed forms that the kernel unpacks
+ * (lib/decompress.c). The same archive gives the same bytes, whatever the number of threads and
+ * the size of the pieces that it comes in.
+ */
 #pragma once
 
 #include "base/macros.h"
 #include "boot/cpio.h"
+#include "kernel/kernel.h"
 
+enum compression {
+	COMPRESSION_AUTO, /* zstd where the kernel takes it, else none */
+	COMPRESSION_ZSTD,
+	COMPRESSION_GZIP,
+	COMPRESSION_XZ,
+	COMPRESSION_LZ4,
+	COMPRESSION_NONE,
+};
+
+/* What a user may say, the default first. */
+#define COMPRESSION_WORDS "zstd gzip xz lz4 none"
+
+struct compression_choice {
+	enum compression kind;
+	int level; /* 0: the kind's own default; COMPRESSION_LEVEL_ZERO: level 0, which xz has */
+};
+
+#define COMPRESSION_LEVEL_ZERO (-1)
+
+/* "KIND" or "KIND:LEVEL"; -EINVAL with the words, or the levels, that there are. */
+int compression_parse(
+	const char *text, struct compression_choice *ret_choice, struct caisson_error *err);
+/* The kind's word; AUTO is called zstd. */
+const char *compression_word(enum compression kind);
+/* The level that is used, as the kind itself counts; -EINVAL for one that it does not have. */
+int compression_level(enum compression kind, int level, int *ret_level, struct caisson_error *err);
 /*
- * Of an archive of 13.6 MB (guest, e2fsck, cryptsetup, their closures, 18 modules), on one core:
- *
- *   level    1        3        6        9        15       19
- *   MB       5.98     5.45     5.15     5.04     4.98     4.51
- *   s        0.09     0.21     0.48     0.82     4.6      11
- *
- * The guest unpacks all of them about equally fast. Beyond 6, a new build costs more than is saved.
+ * What is used for @kernel (NULL: not known, hence anything). A kind asked for by name that its
+ * .config says it cannot unpack is refused with -ENOTSUP; AUTO becomes NONE then.
  */
-#define COMPRESS_LEVEL_DEFAULT 6
-#define COMPRESS_LEVEL_MOST    19
+int compression_settle(const struct kernel *kernel, enum compression wanted,
+	enum compression *ret_kind, struct caisson_error *err);
 
 /* A file: appended to at its position. */
 struct file_sink {
@@ -27,11 +52,20 @@ struct file_sink {
 
 struct sink file_sink(struct file_sink *file);
 
+struct compressor_options {
+	enum compression kind; /* not AUTO */
+	int level;             /* as in a compression_choice */
+	unsigned int threads;  /* 0: as many as there are processors, up to COMPRESS_THREADS_MOST */
+};
+
+/* Each thread costs memory. */
+enum { COMPRESS_THREADS_MOST = 4 };
+
 struct compressor;
 
-/* One zstd frame into @to. @level: 1 to COMPRESS_LEVEL_MOST, 0 for the default. */
-int compressor_new(
-	struct compressor **ret_compressor, int level, struct sink to, struct caisson_error *err);
+/* One frame or stream into @to. */
+int compressor_new(struct compressor **ret_compressor, const struct compressor_options *options,
+	struct sink to, struct caisson_error *err);
 struct sink compressor_sink(struct compressor *compressor);
 /* Ends the frame. */
 int compressor_finish(struct compressor *compressor, struct caisson_error *err);

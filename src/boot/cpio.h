@@ -18,12 +18,28 @@ struct sink {
 	void *userdata;
 };
 
+/*
+ * A file that stands under several names. The kernel (maybe_link() in init/initramfs.c) takes
+ * entries of one inode with two links or more for the same file, and contents from whichever brings
+ * some; cpio(1) wants them with the last.
+ */
+struct cpio_file {
+	uint32_t names;
+	uint32_t inode; /* 0 until the first name is written */
+};
+
 struct cpio_writer {
 	struct sink sink;
 	uint32_t next_inode;
+	uint32_t time; /* of every entry, in seconds since 1970; 0 at first */
+	size_t align;  /* of the contents, a power of two up to 512; 1 (that is 4) at first */
 	uint64_t offset;
+	struct cpio_file *file; /* whose last name the next file is; NULL: a file of one name */
+	uint8_t *buffer;        /* what the sink has not seen yet */
+	size_t filled;
 };
 
+/* @sink gets pieces of one size, but for the last, whatever they are made of. */
 void cpio_writer_init(struct cpio_writer *writer, struct sink sink);
 /* Paths without a leading slash; folders before what is in them. */
 int cpio_add_directory(
@@ -37,8 +53,19 @@ int cpio_add_data(struct cpio_writer *writer, const char *path, mode_t mode, con
 /* Exactly @size bytes from the start of @fd; a file that is shorter or longer is an error. */
 int cpio_add_fd(struct cpio_writer *writer, const char *path, mode_t mode, int fd, uint64_t size,
 	struct caisson_error *err);
-/* Writes the trailer and pads to 512 bytes (another archive may follow). */
+/* One of @file's names, but not the last. */
+int cpio_add_name(struct cpio_writer *writer, const char *path, mode_t mode, struct cpio_file *file,
+	struct caisson_error *err);
+/* The file that is added next is the last of @file's names, and brings its contents. */
+void cpio_last_name(struct cpio_writer *writer, struct cpio_file *file);
+/* Zeros up to a multiple of @to (a power of two, 512 at most). */
+int cpio_pad(struct cpio_writer *writer, size_t to, struct caisson_error *err);
+/* Writes the trailer, pads to 512 bytes (another archive may follow) and gives all to the sink. */
 int cpio_finish(struct cpio_writer *writer, struct caisson_error *err);
+/* Frees what a writer holds; what it has not given to its sink is lost. */
+void cpio_writer_done(struct cpio_writer *writer);
+
+#define _cleanup_cpio_writer_ __attribute__((cleanup(cpio_writer_done)))
 
 /* One entry read back. */
 struct cpio_entry {

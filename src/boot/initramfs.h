@@ -11,12 +11,16 @@
 
 #include "base/state.h"
 #include "base/strbuf.h"
+#include "boot/compress.h"
 #include "boot/modules_list.h"
 #include "kernel/kernel.h"
 
-enum compression {
-	COMPRESSION_ZSTD,
-	COMPRESSION_NONE,
+/* Files with updates for a processor, in the forms of intel-ucode and amd-ucode. */
+struct initramfs_microcode {
+	const char *const *intel;
+	size_t intel_count;
+	const char *const *amd;
+	size_t amd_count;
 };
 
 /* A program to bring along: read at @source, found in the guest at @path. */
@@ -31,7 +35,10 @@ struct initramfs_recipe {
 	const struct initramfs_program *programs;
 	size_t program_count; /* the first is /init */
 	enum compression compression;
-	int level; /* of zstd: 1 to 19; 0 for the default */
+	int level;            /* as in a compression_choice: 0 for the kind's default */
+	unsigned int threads; /* 0: as many as there are processors; they change no byte */
+	uint32_t time;        /* of every entry, in seconds since 1970 */
+	const struct initramfs_microcode *microcode; /* in front, uncompressed; NULL: none */
 };
 
 /*

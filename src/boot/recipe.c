@@ -9,7 +9,6 @@
 #include "base/path.h"
 #include "boot/modules.h"
 #include "closure/closure.h"
-#include "kernel/config.h"
 
 /* What libkmod and kernel_check() read, below the modules folder. */
 static const char *const index_files[] = {
@@ -204,23 +203,4 @@ int recipe_collect(const struct initramfs_recipe *recipe, struct archive *archiv
 		return r;
 	list_papers(recipe->kernel, inputs);
 	return sort_inputs(inputs, err);
-}
-
-int recipe_compression(const struct initramfs_recipe *recipe, enum compression *ret_compression,
-	struct caisson_error *err)
-{
-	static const struct kernel_requirement zstd = {KERNEL_BASE, "CONFIG_RD_ZSTD", NULL, false,
-		"the boot archive has to stay as it is"};
-	_cleanup_kernel_papers_ struct kernel_papers papers = {0};
-	int r;
-
-	if (recipe->compression == COMPRESSION_NONE) {
-		*ret_compression = COMPRESSION_NONE;
-		return 0;
-	}
-	r = kernel_papers_read(recipe->kernel, &papers, err);
-	if (r < 0)
-		return r;
-	*ret_compression = kernel_meets(&papers, &zstd) ? COMPRESSION_ZSTD : COMPRESSION_NONE;
-	return 0;
 }

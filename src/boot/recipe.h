@@ -10,9 +10,6 @@
    change would change the archive; some of them may be missing. */
 int recipe_collect(const struct initramfs_recipe *recipe, struct archive *archive,
 	struct strv *inputs, struct caisson_error *err);
-/* What is used of @recipe's compression: a kernel whose .config has no CONFIG_RD_ZSTD gets none. */
-int recipe_compression(const struct initramfs_recipe *recipe, enum compression *ret_compression,
-	struct caisson_error *err);
 /* The program as its path is meant: absolute, and without links when it will stand elsewhere. */
 int recipe_program_source(
 	const struct initramfs_program *program, char **ret_source, struct caisson_error *err);

@@ -81,7 +81,7 @@ int start_make_base(struct start *start, struct caisson_error *err)
 	struct initramfs_recipe recipe = {.kernel = &start->kernel,
 		.features = start->features,
 		.programs = programs,
-		.compression = start->machine.kvm ? COMPRESSION_ZSTD : COMPRESSION_NONE};
+		.compression = start->machine.kvm ? COMPRESSION_AUTO : COMPRESSION_NONE};
 	int r = guest_programs(start->options->programs, start->options->volume_count > 0, &sources,
 		programs, err);
 
