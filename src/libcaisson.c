@@ -184,26 +184,23 @@ int caisson_initramfs_build(struct caisson *caisson,
 	const struct caisson_initramfs_options *options, int fd, struct caisson_error *err)
 {
 	_cleanup_kernel_ struct kernel kernel = KERNEL_NONE;
-	_cleanup_strv_ struct strv sources = STRV_INIT;
-	struct initramfs_program programs[GUEST_PROGRAMS_MOST];
+	_cleanup_guest_programs_ struct guest_programs programs = {.sources = STRV_INIT};
 	struct initramfs_recipe recipe = {
 		.kernel = &kernel,
 		.features = KERNEL_BASE | (options->pci ? KERNEL_PCI : KERNEL_MMIO) |
 			    (options->no_volumes ? 0 : KERNEL_VOLUME) |
 			    (options->no_network ? 0 : KERNEL_NETWORK) |
 			    (options->vsock ? KERNEL_VSOCK : 0),
-		.programs = programs,
 		.compression = options->uncompressed ? COMPRESSION_NONE : COMPRESSION_AUTO,
 		.level = options->level,
 	};
 	int r = kernel_find(options->kernel, options->modules, &kernel, err);
 
 	if (r == 0)
-		r = guest_programs(
-			options->programs, !options->no_volumes, &sources, programs, err);
+		r = guest_programs_find(options->programs, !options->no_volumes, &programs, err);
 	if (r < 0)
 		return r;
-	recipe.program_count = sources.count;
+	guest_programs_use(&programs, &recipe);
 	return initramfs_build(&recipe, fd, &caisson->log, err);
 }
 

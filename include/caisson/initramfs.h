@@ -13,7 +13,7 @@ extern "C" {
 
 /** struct caisson_initramfs_options - what a boot archive is for. Zero is the default. */
 struct caisson_initramfs_options {
-	const char *programs; /* folder with caisson-init and caisson-unlock */
+	const char *programs; /* folder with the guest's programs */
 	const char *kernel;   /* NULL: the newest under /boot */
 	const char *modules;  /* NULL: the folder of the kernel's release */
 	bool pci;             /* virtio over PCI (q35) instead of mmio (microvm) */

@@ -48,7 +48,7 @@ struct caisson_machine_volume {
 struct caisson_machine_options {
 	const char *image;    /* "oci:PATH[:TAG]", "oci-archive:FILE[:TAG]" or a PATH */
 	const char *name;     /* NULL: made from the image's name */
-	const char *programs; /* folder with caisson-init and caisson-unlock */
+	const char *programs; /* folder with the guest's programs */
 
 	const struct caisson_machine_volume *volumes;
 	size_t volume_count;

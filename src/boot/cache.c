@@ -94,6 +94,9 @@ static int describe_recipe(
 		strbuf_add_format(text, "program %s\n  at %s\n", source,
 			program->path != NULL ? program->path : "-");
 	}
+	for (size_t i = 0; i < recipe->link_count; i++)
+		strbuf_add_format(
+			text, "link %s\n  to %s\n", recipe->links[i].path, recipe->links[i].target);
 	return strbuf_ok(text) ? 0 : out_of_memory(err);
 }
 

@@ -29,11 +29,18 @@ struct initramfs_program {
 	const char *path;   /* in the archive, absolute; NULL: where it stands on this machine */
 };
 
+/* A link in the archive: another name of a program that goes by several. */
+struct initramfs_link {
+	const char *path, *target;
+};
+
 struct initramfs_recipe {
 	const struct kernel *kernel;
 	unsigned int features; /* enum kernel_feature: which modules */
 	const struct initramfs_program *programs;
 	size_t program_count; /* the first is /init */
+	const struct initramfs_link *links;
+	size_t link_count;
 	enum compression compression;
 	int level;            /* as in a compression_choice: 0 for the kind's default */
 	unsigned int threads; /* 0: as many as there are processors; they change no byte */

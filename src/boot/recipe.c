@@ -115,6 +115,17 @@ static int add_programs(const struct initramfs_recipe *recipe, struct archive *a
 	return r;
 }
 
+static int add_links(
+	const struct initramfs_recipe *recipe, struct archive *archive, struct caisson_error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < recipe->link_count; i++)
+		r = archive_add(archive, recipe->links[i].path, ARCHIVE_SYMLINK, 0777,
+			recipe->links[i].target, 0, err);
+	return r;
+}
+
 static int add_modules(const struct initramfs_recipe *recipe, struct archive *archive,
 	struct strv *inputs, struct caisson_error *err)
 {
@@ -195,6 +206,8 @@ int recipe_collect(const struct initramfs_recipe *recipe, struct archive *archiv
 
 	if (r == 0)
 		r = add_programs(recipe, archive, inputs, err);
+	if (r == 0)
+		r = add_links(recipe, archive, err);
 	if (r == 0)
 		r = add_modules(recipe, archive, inputs, err);
 	if (r == 0)

@@ -20,8 +20,9 @@ extern const struct cli_command command_doctor;
 /* In the order of the help; NULL ends it. */
 extern const struct cli_command *const cli_commands[];
 
-/* The folder with caisson-init and caisson-unlock: beside this program in a build folder, else
-   where they were installed. Owned by the caller. */
+/* The folder with the guest's programs, in the form that was chosen when this was built: what
+   CAISSON_GUEST names, else beside this program in a build folder, else where they were installed.
+   Owned by the caller. */
 int cli_guest_programs(char **ret_folder, struct caisson_error *err);
 /* "1.5 GiB" */
 void cli_format_size(uint64_t size, char *text, size_t room);

@@ -13,6 +13,7 @@
 
 #include "base/io.h"
 #include "guest/guest.h"
+#include "guest/programs.h"
 #include "wire/message.h"
 
 /* The status of `caisson run` when caisson itself failed, as podman has it. */
@@ -144,7 +145,7 @@ static void end_processes(void)
 		;
 }
 
-int main(void)
+int init_main(int argc _unused_, char **argv _unused_)
 {
 	struct guest guest = {.uevents = -1, .channel = -1, .out = STRBUF_INIT, .in = STRBUF_INIT};
 	struct workload workload = {.pid = -1, .input = -1, .output = -1, .error = -1};

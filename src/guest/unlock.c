@@ -16,6 +16,7 @@
 #include "base/hex.h"
 #include "base/io.h"
 #include "guest/guest.h"
+#include "guest/programs.h"
 #include "key/protocol.h"
 #include "luks/luks.h"
 #include "wire/frame.h"
@@ -180,7 +181,7 @@ static int run(struct caisson_error *err)
 	return r;
 }
 
-int main(void)
+int unlock_main(int argc _unused_, char **argv _unused_)
 {
 	struct caisson_error err = {0};
 

@@ -36,11 +36,22 @@ void machine_sweep(const struct state *state);
 #define _cleanup_machine_folder_ _cleanup_(machine_folder_done)
 
 /* What goes into the boot archive of a machine: PID 1, and with volumes caisson-unlock and e2fsck.
-   @folder is where caisson's own two are; the texts belong to @sources, whose count is that of
-   @programs. */
+ */
 #define GUEST_PROGRAMS_MOST 3
-int guest_programs(const char *folder, bool volumes, struct strv *sources,
-	struct initramfs_program programs[static GUEST_PROGRAMS_MOST], struct caisson_error *err);
+struct guest_programs {
+	struct strv sources;
+	struct initramfs_program items[GUEST_PROGRAMS_MOST]; /* as many as sources */
+	const struct initramfs_link *links;
+	size_t link_count;
+};
+
+/* @folder holds one form of the guest: the static one if caisson-guest is there. */
+int guest_programs_find(const char *folder, bool volumes, struct guest_programs *ret_programs,
+	struct caisson_error *err);
+void guest_programs_use(const struct guest_programs *programs, struct initramfs_recipe *recipe);
+void guest_programs_done(struct guest_programs *programs);
+
+#define _cleanup_guest_programs_ _cleanup_(guest_programs_done)
 
 int machine_run(const struct state *state, const struct caisson_log *log,
 	const struct caisson_machine_options *options, int *ret_status, struct caisson_error *err);

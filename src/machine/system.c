@@ -75,19 +75,17 @@ int start_open_kernel(struct start *start, struct caisson_error *err)
 
 int start_make_base(struct start *start, struct caisson_error *err)
 {
-	struct initramfs_program programs[GUEST_PROGRAMS_MOST];
-	_cleanup_strv_ struct strv sources = STRV_INIT;
+	_cleanup_guest_programs_ struct guest_programs programs = {.sources = STRV_INIT};
 	/* Emulated, a guest takes longer to uncompress the archive than the host to copy it. */
 	struct initramfs_recipe recipe = {.kernel = &start->kernel,
 		.features = start->features,
-		.programs = programs,
 		.compression = start->machine.kvm ? COMPRESSION_AUTO : COMPRESSION_NONE};
-	int r = guest_programs(start->options->programs, start->options->volume_count > 0, &sources,
-		programs, err);
+	int r = guest_programs_find(
+		start->options->programs, start->options->volume_count > 0, &programs, err);
 
 	if (r < 0)
 		return r;
-	recipe.program_count = sources.count;
+	guest_programs_use(&programs, &recipe);
 	return initramfs_base(start->state, &recipe, start->log, &start->initramfs_path, err);
 }
 

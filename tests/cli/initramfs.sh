@@ -92,31 +92,55 @@ build --platform q35 -o q35.img >/dev/null
 try "$caisson" initramfs list q35.img
 like 'for q35 there is virtio over PCI' 'virtio_pci\.ko|init' "$out"
 
-# Whole: every program in it finds its libraries there
+# Both forms of the guest, as far as they were built
 
-if is_root; then
-	mkdir root
-	(cd root && cpio -idm --quiet <../plain.img)
+form() { # FORM MOST-BYTES
+	local what="the $1 form"
+	export CAISSON_GUEST=$build/guest/$1
+	try build -o "$1.img"
+	ended "$what" 0
+	check "$what: its archive has at most $2 bytes" test "$(stat -c %s "$1.img")" -le "$2"
+	build --no-volumes -o "$1-small.img" >/dev/null
+	check "$what: and without volumes a third of it at most" test \
+		"$(($(stat -c %s "$1-small.img") * 3))" -le "$2"
+	build --compress none -o "$1-plain.img" >/dev/null
+	mkdir "$1"
+	if ! is_root; then
+		skip 'needs root, to enter the archive' "$what: every program starts"
+		return
+	fi
+	(cd "$1" && cpio -idm --quiet <"../$1-plain.img")
 	programs=0
 	while read -r file; do
 		file -b "$file" 2>/dev/null | grep -q 'ELF.*\(executable\|pie\)' || continue
 		interpreter=$(file -b "$file" | sed -n 's/.*interpreter \([^,]*\).*/\1/p')
 		[ -n "$interpreter" ] || continue
 		programs=$((programs + 1))
-		try chroot root "$interpreter" --list "/${file#root/}"
-		ended "/${file#root/} finds its libraries" 0
+		try chroot "$1" "$interpreter" --list "/${file#"$1"/}"
+		ended "$what: /${file#"$1"/} finds its libraries" 0
 		unlike 'all of them' 'not found' "$out$err"
-	done < <(find root -type f -perm -0100 ! -name '*.so*')
-	check 'caisson-unlock and e2fsck are among them' test "$programs" -ge 2
-	try chroot root /sbin/e2fsck -V
-	ended 'e2fsck starts there' 0
-	try chroot root /sbin/caisson-unlock
-	ended 'caisson-unlock starts there' 1 'order'
-	try chroot root /init
-	ended 'init runs as PID 1 alone' 2 'PID 1'
+	done < <(find "$1" -type f -perm -0100 ! -name '*.so*')
+	try chroot "$1" /sbin/e2fsck -V
+	ended "$what: e2fsck starts there" 0
+	try chroot "$1" /sbin/caisson-unlock
+	ended "$what: caisson-unlock too" 1 'order'
+	try chroot "$1" /init
+	ended "$what: init runs as PID 1 alone" 2 'PID 1'
+}
+
+form bundled 6000000
+is_root && same 'three programs that need libraries' 3 "$programs"
+if [ -d "$build/guest/static" ] && [ -e "$build/guest/static/caisson-guest" ]; then
+	form static 3000000
+	is_root && same 'none that needs a library' 0 "$programs"
+	"$caisson" initramfs list static.img >list
+	same 'one executable, and nothing beside it but modules' init \
+		"$(awk '/^-/ { print $3 }' list | grep -v '\.ko$\|etc/caisson/modules$')"
 else
-	skip 'needs root, to enter the archive' 'every program finds its libraries'
+	skip 'the static form was not built' 'one executable, and nothing beside it but modules'
 fi
+unset CAISSON_GUEST
+CAISSON_GUEST=$work expect 'a folder without them' 1 'caisson-init is not in' initramfs build -o new.img
 
 # What it cannot do
 

@@ -42,10 +42,13 @@ vm_prepare() { # FOLDER
 vm_begin() { # BUILD
 	local key shared folder lock
 	tap_begin "$1"
+	# The form that the test is about (tests/vm/meson.build); without one, what the command takes itself.
+	[ -z "${CAISSON_TEST_GUEST:-}" ] || export CAISSON_GUEST=$build/guest/$CAISSON_TEST_GUEST
 	command -v qemu-system-x86_64 >/dev/null || tap_skip_all 'QEMU is not installed'
-	key=$(cat "$build/caisson-commands" "$build/caisson-init" "$build/caisson-unlock" "$source"/tests/lib/*.sh \
-		/proc/sys/kernel/random/boot_id <(ls /boot) <(id -u) | sha256sum | cut -c 1-16)
-	shared=$build/test-vm
+	key=$(cat "$build/caisson-commands" "$build"/guest/*/caisson-{init,guest,unlock} "$source"/tests/lib/*.sh \
+		/proc/sys/kernel/random/boot_id <(ls /boot) <(id -u) 2>/dev/null |
+		sha256sum | cut -c 1-16)
+	shared=$build/test-vm/${CAISSON_TEST_GUEST:-default}
 	[ -w "$build" ] || shared=$work/shared
 	folder=$shared/$key
 	mkdir -p "$shared"

@@ -5,6 +5,7 @@
 # shellcheck source=tests/lib/tap.sh
 . "$(dirname "$0")/../lib/tap.sh"
 tap_begin "$1"
+guest=$build/guest/${CAISSON_TEST_GUEST:-static}
 
 release=$(find /boot -name 'vmlinuz-*' -printf '%f\n' | sort -V | tail -n 1)
 release=${release#vmlinuz-}
@@ -40,8 +41,9 @@ for module in /usr/lib/x86_64-linux-gnu/qemu/accel-tcg-*.so; do
 	add "$module"
 done
 add /lib/x86_64-linux-gnu/libgcc_s.so.1 /usr/lib/x86_64-linux-gnu/libgcc_s.so.1 /etc/mke2fs.conf
-cp -L "$build/caisson" "$build/caisson-commands" "$build/caisson-init" "$build/caisson-unlock" "$root/build"
-add "$build/caisson-commands" "$build/caisson-unlock"
+cp -L "$build/caisson" "$build/caisson-commands" "$root/build"
+cp -a "$guest" "$root/build/guest"
+add "$build/caisson-commands" "$build"/guest/bundled/caisson-*
 rm -rf "$root${build:?}"
 cp -a --parents "/boot/vmlinuz-$release" "/boot/config-$release" "$root"
 mkdir -p "$root/usr/lib/modules/$release"
@@ -56,7 +58,7 @@ cc -static -Os -o "$work/inner/hello" "$source/tests/lib/hello.c"
 cat >"$root/job" <<'END'
 #!/bin/sh
 modprobe vhost_vsock || { dmesg | tail; exit 90; }
-export CAISSON_STATE=/tmp/state CAISSON_CONFIG=/tmp/config
+export CAISSON_STATE=/tmp/state CAISSON_CONFIG=/tmp/config CAISSON_GUEST=/build/guest
 caisson=/build/caisson
 $caisson volume create data --size 64M || exit 91
 $caisson run --verbose --channel vsock --accelerator tcg --network none --boot-timeout 900 \
