@@ -36,8 +36,9 @@ int compression_level(enum compression kind, int level, int *ret_level, struct c
 	const struct kind *k = &kinds[kind];
 	int used = level == 0 ? k->standard : level == COMPRESSION_LEVEL_ZERO ? 0 : level;
 
-	if (kind == COMPRESSION_NONE && level != 0)
-		return caisson_refuse(err, EINVAL, "an archive without compression has no level");
+	/* None has no levels, whatever was said. */
+	if (kind == COMPRESSION_NONE)
+		used = 0;
 	if (used < k->least || used > k->most)
 		return caisson_refuse(err, EINVAL, "%s has the levels %d to %d, not %d", k->word,
 			k->least, k->most, used);
@@ -68,7 +69,7 @@ int compression_parse(
 		if (strlen(kinds[i].word) != length || strncmp(kinds[i].word, text, length) != 0)
 			continue;
 		if (text[length] == ':') {
-			if (parse_level(text + length + 1, &level) < 0)
+			if (i == COMPRESSION_NONE || parse_level(text + length + 1, &level) < 0)
 				return caisson_refuse(err, EINVAL, "'%s' is no level of %s",
 					text + length + 1, kinds[i].word);
 			level = level == 0 ? COMPRESSION_LEVEL_ZERO : level;

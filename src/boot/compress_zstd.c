@@ -16,8 +16,8 @@ enum {
 	 * in libzstd makes a job when its buffer is full), never on who was ready when: any number
 	 * of workers from one on gives the same bytes. No workers at all would give others.
 	 */
-	JOB_SIZE = 2 << 20,
-	OVERLAP_LOG = 8,
+	JOB_SIZE = 1 << 20,
+	OVERLAP_LOG = 7,
 	OUT_SIZE = 128 << 10,
 };
 

@@ -47,12 +47,10 @@ int initramfs_write(const struct archive *archive, const struct initramfs_recipe
 	r = compression_settle(recipe->kernel, recipe->compression, &options.kind, err);
 	if (r < 0)
 		return r;
-	if (recipe->compression == COMPRESSION_AUTO && options.kind == COMPRESSION_NONE) {
+	if (recipe->compression == COMPRESSION_AUTO && options.kind == COMPRESSION_NONE)
 		log_warning(log,
 			"the kernel %s has no CONFIG_RD_ZSTD: the boot archive stays uncompressed",
 			recipe->kernel->release);
-		options.level = 0;
-	}
 	if (is_file(fd) && (ftruncate(fd, 0) < 0 || lseek(fd, 0, SEEK_SET) < 0))
 		return caisson_fail(err, errno, "write the boot archive");
 	r = write_members(archive, recipe, &options, &file, err);

@@ -202,7 +202,7 @@ static void test_writer_refuses(void **state _unused_)
 	static const char *const bad[] = {"", "/etc", "..", "a/../b", "../a", "a/..", "TRAILER!!!"};
 	_cleanup_strbuf_ struct strbuf archive = STRBUF_INIT;
 	_cleanup_close_ int fd = memory_file("12345");
-	struct cpio_writer writer;
+	_cleanup_cpio_writer_ struct cpio_writer writer;
 
 	cpio_writer_init(&writer, (struct sink){to_strbuf, &archive});
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -240,9 +240,147 @@ static void test_sink_fails(void **state _unused_)
 	struct caisson_error err = {0};
 	struct cpio_writer writer;
 
+	_cleanup_free_ uint8_t *much = calloc(1, 1 << 20);
+
+	assert_non_null(much);
+	/* Little waits in the writer until the end; much does not. */
 	cpio_writer_init(&writer, (struct sink){full, NULL});
-	assert_refused(cpio_add_directory(&writer, "dev", 0755, &err), &err, ENOSPC);
+	assert_ok(cpio_add_directory(&writer, "dev", 0755, &err), &err);
 	assert_refused(cpio_finish(&writer, &err), &err, ENOSPC);
+	cpio_writer_init(&writer, (struct sink){full, NULL});
+	assert_refused(cpio_add_data(&writer, "much", 0644, much, 1 << 20, &err), &err, ENOSPC);
+	cpio_writer_done(&writer);
+}
+
+static void add_names(struct cpio_writer *writer)
+{
+	_cleanup_close_ int fd = memory_file("shared");
+	struct cpio_file file = {.names = 3};
+	struct caisson_error err = {0};
+
+	assert_ok(cpio_add_name(writer, "first", 0644, &file, &err), &err);
+	assert_ok(cpio_add_data(writer, "other", 0644, "alone", 5, &err), &err);
+	assert_ok(cpio_add_name(writer, "second", 0644, &file, &err), &err);
+	cpio_last_name(writer, &file);
+	assert_ok(cpio_add_fd(writer, "third", 0644, fd, 6, &err), &err);
+	assert_ok(cpio_add_data(writer, "zlast", 0644, "alone", 5, &err), &err);
+	assert_ok(cpio_finish(writer, &err), &err);
+}
+
+/* One number and all the names' count; the contents stand with the last. */
+static void test_names(void **state _unused_)
+{
+	static const struct {
+		const char *path;
+		uint32_t links, size;
+	} wanted[] = {
+		{"first", 3, 0},
+		{"other", 1, 5},
+		{"second", 3, 0},
+		{"third", 3, 6},
+		{"zlast", 1, 5},
+	};
+	_cleanup_strbuf_ struct strbuf archive = STRBUF_INIT;
+	struct caisson_error err = {0};
+	struct cpio_writer writer;
+	struct cpio_reader reader;
+	struct cpio_entry entry;
+	uint32_t inodes[ARRAY_SIZE(wanted)];
+
+	cpio_writer_init(&writer, (struct sink){to_strbuf, &archive});
+	add_names(&writer);
+	cpio_reader_init(&reader, archive.data, archive.size);
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+		assert_int_equal(cpio_read(&reader, &entry, &err), 1);
+		assert_string_equal(entry.path, wanted[i].path);
+		assert_int_equal(entry.links, wanted[i].links);
+		assert_int_equal(entry.size, wanted[i].size);
+		inodes[i] = entry.inode;
+	}
+	assert_int_equal(inodes[0], inodes[2]);
+	assert_int_equal(inodes[0], inodes[3]);
+	assert_int_not_equal(inodes[0], inodes[1]);
+	assert_int_not_equal(inodes[0], inodes[4]);
+	assert_int_not_equal(inodes[1], inodes[4]);
+}
+
+static void expect_names(const char *folder)
+{
+	static const char *const names[] = {"first", "second", "third"};
+	struct stat st[ARRAY_SIZE(names)];
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		_cleanup_free_ char *path = path_join(folder, names[i]);
+
+		assert_int_equal(stat(path, &st[i]), 0);
+		assert_int_equal(st[i].st_ino, st[0].st_ino);
+		assert_int_equal(st[i].st_nlink, 3);
+		assert_int_equal(st[i].st_size, 6);
+	}
+}
+
+/* cpio(1) unpacks them as one file again. */
+static void test_names_unpacked(void **state)
+{
+	const char *const argv[] = {"cpio", "-i", "--quiet", "-D", *state, NULL};
+	_cleanup_close_ int fd = memfd_create("archive", MFD_CLOEXEC);
+	_cleanup_strbuf_ struct strbuf archive = STRBUF_INIT;
+	struct process_options options = PROCESS_OPTIONS_INIT;
+	struct caisson_error err = {0};
+	struct cpio_writer writer;
+	_cleanup_free_ char *cpio = NULL;
+
+	if (program_find("cpio", &cpio, NULL) < 0) {
+		print_message("# SKIP cpio is not installed\n");
+		skip();
+	}
+	cpio_writer_init(&writer, (struct sink){to_strbuf, &archive});
+	add_names(&writer);
+	assert_ok(write_all(fd, archive.data, archive.size, "archive", &err), &err);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	options.stdin_fd = fd;
+	assert_ok(process_run(argv, &options, NULL, &err), &err);
+	expect_names(*state);
+}
+
+static void test_time(void **state _unused_)
+{
+	_cleanup_strbuf_ struct strbuf archive = STRBUF_INIT;
+	struct caisson_error err = {0};
+	struct cpio_writer writer;
+
+	cpio_writer_init(&writer, (struct sink){to_strbuf, &archive});
+	writer.time = 0x12345678;
+	assert_ok(cpio_add_data(&writer, "a", 0644, "a", 1, &err), &err);
+	assert_ok(cpio_finish(&writer, &err), &err);
+	assert_memory_equal(archive.data + 46, "12345678", 8);
+}
+
+/* Names of all lengths, before contents that have to start at a multiple of 16. */
+static void test_align(void **state _unused_)
+{
+	char name[64] = "";
+
+	for (size_t i = 0; i + 1 < sizeof(name); i++) {
+		_cleanup_strbuf_ struct strbuf archive = STRBUF_INIT;
+		struct caisson_error err = {0};
+		struct cpio_writer writer;
+		struct cpio_reader reader;
+		struct cpio_entry entry;
+
+		name[i] = 'n';
+		cpio_writer_init(&writer, (struct sink){to_strbuf, &archive});
+		assert_ok(cpio_add_data(&writer, "x", 0644, "xyz", i % 4, &err), &err);
+		writer.align = 16;
+		assert_ok(cpio_add_data(&writer, name, 0644, "data", 4, &err), &err);
+		assert_ok(cpio_finish(&writer, &err), &err);
+		cpio_reader_init(&reader, archive.data, archive.size);
+		assert_int_equal(cpio_read(&reader, &entry, &err), 1);
+		assert_int_equal(cpio_read(&reader, &entry, &err), 1);
+		assert_string_equal(entry.path, name);
+		assert_int_equal((entry.data - (const uint8_t *)archive.data) % 16, 0);
+		assert_int_equal(cpio_read(&reader, &entry, &err), 0);
+	}
 }
 
 /* What cpio(1) and bsdtar(1) make of it. */
@@ -300,8 +438,12 @@ int main(void)
 		cmocka_unit_test(test_lies),
 		cmocka_unit_test(test_writer_refuses),
 		cmocka_unit_test(test_sink_fails),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_names_unpacked),
+		cmocka_unit_test(test_time),
+		cmocka_unit_test(test_align),
 		cmocka_unit_test(test_others_read_it),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }
