@@ -17,6 +17,7 @@ static const struct program {
 #endif
 #ifdef GUEST_UNLOCK
 	{"caisson-unlock", unlock_main},
+	{"caisson-format", format_main},
 #endif
 #ifdef GUEST_FILESYSTEM
 	{"e2fsck", e2fsck_main},

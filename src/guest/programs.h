@@ -11,6 +11,8 @@
 int init_main(int argc, char **argv);
 /* caisson-unlock */
 int unlock_main(int argc, char **argv);
+/* caisson-format */
+int format_main(int argc, char **argv);
 /* Those of e2fsprogs, under these names in the libraries of guest/static. */
 int e2fsck_main(int argc, char **argv);
 int mke2fs_main(int argc, char **argv);

@@ -5,8 +5,7 @@
 
 #include "luks/container.h"
 
-/* Nobody would complete a udev cookie: libdevmapper must make the nodes in /dev/mapper itself. */
-static void without_udev(void)
+void luks_without_udev(void)
 {
 	dm_udev_set_sync_support(0);
 	dm_udev_set_checking(0);
@@ -29,7 +28,7 @@ int luks_activate(const char *path, const char *name, const struct luks_facts *e
 		activation |= CRYPT_ACTIVATE_ALLOW_DISCARDS;
 	if (flags & LUKS_READ_ONLY)
 		activation |= CRYPT_ACTIVATE_READONLY;
-	without_udev();
+	luks_without_udev();
 	/* The key goes to dm-crypt through the kernel's keyring where that can be done. */
 	r = crypt_activate_by_volume_key(
 		device.context, name, (const char *)volume_key.data, volume_key.size, activation);
@@ -43,7 +42,7 @@ int luks_deactivate(const char *name, struct caisson_error *err)
 	int r;
 
 	luks_quiet();
-	without_udev();
+	luks_without_udev();
 	r = crypt_deactivate(NULL, name);
 	if (r < 0)
 		return caisson_fail(err, r, "close /dev/mapper/%s", name);

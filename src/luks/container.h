@@ -21,6 +21,8 @@ struct luks_device {
 /* Global settings of libcryptsetup, always the same: what it says outside a context goes nowhere
    (and not to standard error), and it takes no metadata locks, whose folder only root can make. */
 void luks_quiet(void);
+/* Nobody would complete a udev cookie: libdevmapper must make the nodes in /dev/mapper itself. */
+void luks_without_udev(void);
 /* Opens a context for the file or device at @path, silent and without metadata locks. @device must
    stay where it is until luks_device_done(). */
 int luks_device_init(struct luks_device *device, const char *path, struct caisson_error *err);

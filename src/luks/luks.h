@@ -51,6 +51,17 @@ enum luks_flags {
    the host cannot change it in between. Works without udev. */
 int luks_activate(const char *device, const char *name, const struct luks_facts *expected,
 	const struct secret *machine_key, unsigned int flags, struct caisson_error *err);
+/* What a guess at a passphrase shall cost: Argon2id. */
+struct luks_cost {
+	unsigned int memory_kib, iterations, threads;
+};
+/* Writes a LUKS2 header with a random volume key and one keyslot, which @passphrase opens, onto the
+   device at @path; 4096-byte sectors. What is there already is not looked at. */
+int luks_format_passphrase(const char *path, const struct secret *passphrase,
+	const struct luks_cost *cost, struct caisson_error *err);
+/* Opens it as /dev/mapper/@name; -ENOKEY when the passphrase is another one. */
+int luks_activate_passphrase(const char *path, const char *name, const struct secret *passphrase,
+	struct caisson_error *err);
 int luks_deactivate(const char *name, struct caisson_error *err);
 /* What the header itself says, for people; nothing in it is trusted. */
 struct luks_header {
