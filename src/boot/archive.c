@@ -48,6 +48,8 @@ static void entry_done(struct archive_entry *entry)
 {
 	free(entry->path);
 	free(entry->source);
+	free(entry->by);
+	free(entry->why);
 }
 
 /* Takes what @plain points to; its path is set here. */
@@ -72,7 +74,7 @@ static int add_entry(struct archive *archive, const char *path, const struct arc
 		archive->capacity = capacity;
 	}
 	archive->entries[archive->count++] = entry;
-	entry.path = entry.source = NULL;
+	entry = (struct archive_entry){0};
 	return 0;
 }
 
@@ -98,6 +100,18 @@ int archive_add_data(struct archive *archive, const char *path, mode_t mode, con
 	memcpy(entry.source, data, size);
 	entry.source[size] = '\0';
 	return add_entry(archive, path, &entry, err);
+}
+
+int archive_explain(
+	struct archive *archive, const char *by, const char *why, struct caisson_error *err)
+{
+	struct archive_entry *entry = &archive->entries[archive->count - 1];
+
+	entry->by = by != NULL ? strdup(by) : NULL;
+	entry->why = why != NULL ? strdup(why) : NULL;
+	if ((by != NULL && entry->by == NULL) || (why != NULL && entry->why == NULL))
+		return out_of_memory(err);
+	return 0;
 }
 
 void archive_done(struct archive *archive)
@@ -262,6 +276,13 @@ static bool same(const struct archive_entry *a, const struct archive_entry *b)
 	return a->source == NULL || strcmp(a->source, b->source) == 0;
 }
 
+static const char *call(const struct archive_entry *entry)
+{
+	if (entry->kind == ARCHIVE_DATA)
+		return entry->why != NULL ? entry->why : "a text";
+	return entry->source != NULL ? entry->source : "a folder";
+}
+
 static int merge_doubles(struct archive *archive, struct caisson_error *err)
 {
 	size_t kept = 0;
@@ -280,8 +301,7 @@ static int merge_doubles(struct archive *archive, struct caisson_error *err)
 		if (!same(last, entry))
 			return caisson_refuse(err, EEXIST,
 				"/%s would be two things in the boot archive: %s and %s",
-				entry->path, last->source != NULL ? last->source : "a folder",
-				entry->source != NULL ? entry->source : "a folder");
+				entry->path, call(last), call(entry));
 		entry_done(entry);
 		*entry = (struct archive_entry){0};
 	}

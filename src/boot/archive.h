@@ -19,7 +19,7 @@ enum archive_kind {
 	ARCHIVE_SYMLINK,
 	ARCHIVE_DEVICE,
 	ARCHIVE_FILE,   /* read from @source */
-	ARCHIVE_MODULE, /* the same, uncompressed on the way */
+	ARCHIVE_MODULE, /* the same, uncompressed and without debug sections */
 	ARCHIVE_DATA,   /* @source itself */
 };
 
@@ -30,6 +30,8 @@ struct archive_entry {
 	char *source; /* a file's path on this machine, a link's target, or text */
 	size_t size;  /* of ARCHIVE_DATA, bytes */
 	dev_t device;
+	char *by;  /* the entry that wants it, by its path as it was added; NULL: none of them */
+	char *why; /* NULL: not told */
 };
 
 struct archive {
@@ -44,6 +46,9 @@ int archive_add(struct archive *archive, const char *path, enum archive_kind kin
 	const char *source, dev_t device, struct caisson_error *err);
 int archive_add_data(struct archive *archive, const char *path, mode_t mode, const void *data,
 	size_t size, struct caisson_error *err);
+/* Says of what was added last who wants it and why; either may be NULL. */
+int archive_explain(
+	struct archive *archive, const char *by, const char *why, struct caisson_error *err);
 /* Sorted, whole and without doubles; -EEXIST when two things want one path. */
 int archive_complete(struct archive *archive, struct caisson_error *err);
 /* The whole archive, with its trailer; every entry has the time @time. What is one file here under

@@ -145,7 +145,26 @@ static int write_file(struct writer *writer, size_t index, struct caisson_error 
 	return cpio_add_fd(&writer->cpio, entry->path, entry->mode, fd, (uint64_t)st.st_size, err);
 }
 
-/* A plain one needs no detour through memory. */
+/* A plain one without debug sections needs no detour through memory. */
+static int write_plain_module(struct writer *writer, size_t index, struct caisson_error *err)
+{
+	const struct archive_entry *entry = &writer->archive->entries[index];
+	_cleanup_strbuf_ struct strbuf module = STRBUF_INIT;
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+	int r = open_source(entry, &fd, &st, err);
+
+	if (r == 0)
+		r = module_strip(fd, (uint64_t)st.st_size, entry->source, &module, err);
+	if (r < 0)
+		return r;
+	if (r == 0)
+		return cpio_add_fd(
+			&writer->cpio, entry->path, entry->mode, fd, (uint64_t)st.st_size, err);
+	return cpio_add_data(
+		&writer->cpio, entry->path, entry->mode, module.data, module.size, err);
+}
+
 static int write_module(struct writer *writer, size_t index, struct caisson_error *err)
 {
 	const struct archive_entry *entry = &writer->archive->entries[index];
@@ -154,7 +173,7 @@ static int write_module(struct writer *writer, size_t index, struct caisson_erro
 	int r;
 
 	if (length > 3 && strcmp(entry->source + length - 3, ".ko") == 0)
-		return write_file(writer, index, err);
+		return write_plain_module(writer, index, err);
 	r = module_read(entry->source, &module, err);
 	if (r < 0)
 		return r;

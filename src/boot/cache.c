@@ -69,6 +69,37 @@ static int add_archive(struct strbuf *text, const char *folder, const char *name
 	return 0;
 }
 
+static void describe_items(const struct spec_items *items, const char *word, struct strbuf *text)
+{
+	for (size_t i = 0; i < items->count; i++) {
+		const struct spec_item *item = &items->items[i];
+
+		/* A text may hold anything: its size keeps it apart from what follows. */
+		strbuf_add_format(text, "%s %zu %s\n  at %s %o %d\n", word, strlen(item->source),
+			item->source, item->path != NULL ? item->path : "-",
+			(unsigned int)item->mode, item->optional);
+	}
+}
+
+static void describe_spec(const struct spec *spec, struct strbuf *text)
+{
+	describe_items(&spec->programs, "named", text);
+	describe_items(&spec->files, "file", text);
+	describe_items(&spec->texts, "text", text);
+	describe_items(&spec->links, "symlink", text);
+	describe_items(&spec->modules, "module", text);
+}
+
+static void describe_microcode(const struct initramfs_microcode *microcode, struct strbuf *text)
+{
+	if (microcode == NULL)
+		return;
+	for (size_t i = 0; i < microcode->intel_count; i++)
+		strbuf_add_format(text, "intel microcode %s\n", microcode->intel[i]);
+	for (size_t i = 0; i < microcode->amd_count; i++)
+		strbuf_add_format(text, "amd microcode %s\n", microcode->amd[i]);
+}
+
 /* All that the caller asked for, in one text. */
 static int describe_recipe(
 	const struct initramfs_recipe *recipe, struct strbuf *text, struct caisson_error *err)
@@ -79,9 +110,16 @@ static int describe_recipe(
 
 	if (r < 0)
 		return r;
-	strbuf_add_format(text, "caisson %s\nkernel %s\nmodules %s\nconfig %s\nfeatures %x\n",
-		CAISSON_VERSION, kernel->release, kernel->modules != NULL ? kernel->modules : "-",
-		kernel->config != NULL ? kernel->config : "-", recipe->features);
+	strbuf_add_format(text, "caisson %s\nfeatures %x\ntime %u\ndlopen %d\nroot %s\n",
+		CAISSON_VERSION, recipe->features, recipe->time, (int)recipe->dlopen,
+		recipe->root != NULL ? recipe->root : "-");
+	if (kernel != NULL)
+		strbuf_add_format(text, "kernel %s\nmodules %s\nconfig %s\n", kernel->release,
+			kernel->modules != NULL ? kernel->modules : "-",
+			kernel->config != NULL ? kernel->config : "-");
+	describe_microcode(recipe->microcode, text);
+	if (recipe->spec != NULL)
+		describe_spec(recipe->spec, text);
 	strbuf_add_format(text, "compression %s %d%s\n", compression_word(recipe->compression),
 		level, recipe->compression == COMPRESSION_AUTO ? " or none" : "");
 	for (size_t i = 0; i < recipe->program_count; i++) {

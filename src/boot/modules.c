@@ -7,6 +7,7 @@
 
 #include "base/io.h"
 #include "base/path.h"
+#include "elf/strip.h"
 #include "kernel/config.h"
 #include "kernel/uncompress.h"
 
@@ -19,11 +20,13 @@ enum {
 DEFINE_CLEANUP(struct kmod_ctx *, kmod_unref);
 DEFINE_CLEANUP(struct kmod_module *, kmod_module_unref);
 DEFINE_CLEANUP(struct kmod_list *, kmod_module_unref_list);
+DEFINE_CLEANUP(struct kmod_list *, kmod_module_info_free_list);
 
 /* One resolution under way. */
 struct resolver {
 	struct kmod_ctx *context;
 	const struct kernel *kernel;
+	bool firmware;       /* to be found, too */
 	struct strv visited; /* names */
 	struct module_list list;
 };
@@ -33,6 +36,8 @@ void module_list_done(struct module_list *list)
 	for (size_t i = 0; i < list->count; i++) {
 		free(list->items[i].source);
 		free(list->items[i].path);
+		free(list->items[i].why);
+		strv_done(&list->items[i].firmware);
 	}
 	free(list->items);
 	*list = MODULE_LIST_INIT;
@@ -100,8 +105,28 @@ static int archive_path(const struct resolver *resolver, const char *source, cha
 	return *ret_path != NULL ? 0 : out_of_memory(err);
 }
 
-static int append(struct resolver *resolver, const char *source, struct caisson_error *err)
+/* "firmware=" of .modinfo. What cannot be read will be told of when the module is packed. */
+static void find_firmware(struct kmod_module *module, struct strv *firmware)
 {
+	_cleanup_(kmod_module_info_free_listp) struct kmod_list *info = NULL;
+	const struct kmod_list *item;
+
+	if (kmod_module_get_info(module, &info) < 0)
+		return;
+	kmod_list_foreach(item, info)
+	{
+		const char *value = kmod_module_info_get_value(item);
+
+		if (strcmp(kmod_module_info_get_key(item), "firmware") == 0 && value != NULL &&
+			value[0] != '/' && strstr(value, "..") == NULL)
+			strv_add(firmware, value);
+	}
+}
+
+static int append(struct resolver *resolver, struct kmod_module *module, const char *why,
+	struct caisson_error *err)
+{
+	const char *source = kmod_module_get_path(module);
 	struct module_list *list = &resolver->list;
 	_cleanup_free_ char *path = NULL;
 	struct module *item;
@@ -120,27 +145,31 @@ static int append(struct resolver *resolver, const char *source, struct caisson_
 		list->capacity = capacity;
 	}
 	item = &list->items[list->count];
-	item->source = strdup(source);
-	if (item->source == NULL)
+	*item = (struct module){.source = strdup(source), .why = strdup(why)};
+	list->count++;
+	if (item->source == NULL || item->why == NULL)
 		return out_of_memory(err);
 	item->path = take_ptr(path);
-	list->count++;
-	return 0;
+	if (resolver->firmware)
+		find_firmware(module, &item->firmware);
+	return strv_ok(&item->firmware) ? 0 : out_of_memory(err);
 }
 
-static int visit(struct resolver *resolver, struct kmod_module *module, unsigned int depth,
-	struct caisson_error *err);
+static int visit(struct resolver *resolver, struct kmod_module *module, const char *why,
+	unsigned int depth, struct caisson_error *err);
 
-static int visit_list(struct resolver *resolver, const struct kmod_list *modules,
+static int visit_list(struct resolver *resolver, const struct kmod_list *modules, const char *name,
 	unsigned int depth, struct caisson_error *err)
 {
 	const struct kmod_list *item;
+	char why[128];
 
+	snprintf(why, sizeof(why), "for the module %s", name);
 	kmod_list_foreach(item, modules)
 	{
 		_cleanup_(kmod_module_unrefp) struct kmod_module *module =
 			kmod_module_get_module(item);
-		int r = visit(resolver, module, depth + 1, err);
+		int r = visit(resolver, module, why, depth + 1, err);
 
 		if (r < 0)
 			return r;
@@ -149,8 +178,8 @@ static int visit_list(struct resolver *resolver, const struct kmod_list *modules
 }
 
 /* What it needs, then itself, then what it would like to come after it. */
-static int visit(struct resolver *resolver, struct kmod_module *module, unsigned int depth,
-	struct caisson_error *err)
+static int visit(struct resolver *resolver, struct kmod_module *module, const char *why,
+	unsigned int depth, struct caisson_error *err)
 {
 	_cleanup_(kmod_module_unref_listp) struct kmod_list *before = NULL, *needed = NULL,
 							    *after = NULL;
@@ -169,13 +198,13 @@ static int visit(struct resolver *resolver, struct kmod_module *module, unsigned
 	/* Negative when there are none to be had; the lists stay empty then. */
 	(void)kmod_module_get_softdeps(module, &before, &after);
 	needed = kmod_module_get_dependencies(module);
-	r = visit_list(resolver, before, depth, err);
+	r = visit_list(resolver, before, name, depth, err);
 	if (r == 0)
-		r = visit_list(resolver, needed, depth, err);
+		r = visit_list(resolver, needed, name, depth, err);
 	if (r == 0)
-		r = append(resolver, source, err);
+		r = append(resolver, module, why, err);
 	if (r == 0)
-		r = visit_list(resolver, after, depth, err);
+		r = visit_list(resolver, after, name, depth, err);
 	return r;
 }
 
@@ -183,6 +212,7 @@ static int resolve_one(struct resolver *resolver, const struct kernel_papers *pa
 	const struct kernel_requirement *requirement, struct caisson_error *err)
 {
 	_cleanup_(kmod_module_unrefp) struct kmod_module *module = NULL;
+	_cleanup_free_ char *why = NULL;
 	const char *source;
 	int r;
 
@@ -205,14 +235,46 @@ static int resolve_one(struct resolver *resolver, const struct kernel_papers *pa
 			return 0;
 		return caisson_fail(err, errno, "read the module %s", source);
 	}
-	return visit(resolver, module, 0, err);
+	why = format_string("%s, without which %s", requirement->option, requirement->reason);
+	return why != NULL ? visit(resolver, module, why, 0, err) : out_of_memory(err);
+}
+
+/* By name, or by an alias, which may stand for several. */
+static int resolve_wanted(
+	struct resolver *resolver, const struct spec_item *wanted, struct caisson_error *err)
+{
+	_cleanup_(kmod_module_unref_listp) struct kmod_list *found = NULL;
+	_cleanup_free_ char *why =
+		format_string("asked for by %s", wanted->why != NULL ? wanted->why : "the recipe");
+	const struct kmod_list *item;
+	int r = kmod_module_new_from_lookup(resolver->context, wanted->source, &found);
+
+	if (why == NULL)
+		return out_of_memory(err);
+	if (r < 0 || found == NULL) {
+		if (wanted->optional)
+			return 0;
+		caisson_refuse(err, ENOENT, "the kernel %s has no module %s, %s",
+			resolver->kernel->release, wanted->source, why);
+		return caisson_hint(err, "modules are named as modinfo(8) names them");
+	}
+	kmod_list_foreach(item, found)
+	{
+		_cleanup_(kmod_module_unrefp) struct kmod_module *module =
+			kmod_module_get_module(item);
+
+		r = visit(resolver, module, why, 0, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 int modules_resolve(const struct kernel *kernel, unsigned int features,
-	struct module_list *ret_list, struct caisson_error *err)
+	const struct spec_items *wanted, struct module_list *ret_list, struct caisson_error *err)
 {
 	_cleanup_(resolver_done) struct resolver resolver = {
-		NULL, kernel, STRV_INIT, MODULE_LIST_INIT};
+		NULL, kernel, false, STRV_INIT, MODULE_LIST_INIT};
 	_cleanup_kernel_papers_ struct kernel_papers papers = {0};
 	size_t count;
 	const struct kernel_requirement *table = kernel_requirements(&count);
@@ -227,6 +289,12 @@ int modules_resolve(const struct kernel *kernel, unsigned int features,
 		if ((table[i].feature & features) != 0 && table[i].module != NULL)
 			r = resolve_one(&resolver, &papers, &table[i], err);
 	}
+	/* What a machine is made of asks for none; reading every module costs more than finding it.
+	 */
+	resolver.firmware = true;
+	for (size_t i = 0; r == 0 && kernel->modules != NULL && wanted != NULL && i < wanted->count;
+		i++)
+		r = resolve_wanted(&resolver, &wanted->items[i], err);
 	if (r < 0)
 		return r;
 	*ret_list = resolver.list;
@@ -234,16 +302,50 @@ int modules_resolve(const struct kernel *kernel, unsigned int features,
 	return 0;
 }
 
+/* "~Module signature appended~" ends a signed module (kernel/module/signing.c): elf_strip() leaves
+   such a file alone, as something stands behind its end. */
+static int add_stripped(const char *path, const struct elf_input *input, struct strbuf *buffer,
+	bool *ret_added, struct caisson_error *err)
+{
+	const char *why = NULL;
+	int r = elf_strip(input, buffer, &why, err);
+
+	if (r < 0)
+		return caisson_wrap(err, "%s", path);
+	*ret_added = why == NULL;
+	return 0;
+}
+
 int module_read(const char *path, struct strbuf *buffer, struct caisson_error *err)
 {
-	_cleanup_strbuf_ struct strbuf file = STRBUF_INIT;
+	_cleanup_strbuf_ struct strbuf file = STRBUF_INIT, plain = STRBUF_INIT;
+	const struct strbuf *module = &file;
+	struct elf_input input = {.fd = -1, .name = path};
 	size_t length = strlen(path);
-	int r;
+	bool added = false;
+	int r = read_file(path, MODULE_MOST, &file, err);
 
-	if (length > 3 && strcmp(path + length - 3, ".ko") == 0)
-		return read_file(path, MODULE_MOST, buffer, err);
-	r = read_file(path, MODULE_MOST, &file, err);
+	if (r == 0 && (length < 3 || strcmp(path + length - 3, ".ko") != 0)) {
+		r = uncompress_data(file.data, file.size, MODULE_MOST, path, &plain, NULL, err);
+		module = &plain;
+	}
 	if (r < 0)
 		return r;
-	return uncompress_data(file.data, file.size, MODULE_MOST, path, buffer, NULL, err);
+	input.data = (const uint8_t *)(module->data != NULL ? module->data : "");
+	input.size = module->size;
+	r = add_stripped(path, &input, buffer, &added, err);
+	if (r < 0 || added)
+		return r;
+	strbuf_add(buffer, module->data, module->size);
+	return strbuf_ok(buffer) ? 0 : caisson_fail(err, ENOMEM, "read %s", path);
+}
+
+int module_strip(
+	int fd, uint64_t size, const char *path, struct strbuf *buffer, struct caisson_error *err)
+{
+	const struct elf_input input = {.fd = fd, .size = size, .name = path};
+	bool added = false;
+	int r = add_stripped(path, &input, buffer, &added, err);
+
+	return r < 0 ? r : added;
 }

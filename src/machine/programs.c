@@ -28,7 +28,8 @@ static int add_program(
 	strv_add_owned(&programs->sources, source);
 	if (!strv_ok(&programs->sources))
 		return caisson_fail(err, ENOMEM, "find the guest's programs");
-	programs->items[count] = (struct initramfs_program){programs->sources.items[count], path};
+	programs->items[count] = (struct initramfs_program){
+		programs->sources.items[count], path, "the guest's program"};
 	return 0;
 }
 

@@ -79,6 +79,7 @@ int start_make_base(struct start *start, struct caisson_error *err)
 	/* Emulated, a guest takes longer to uncompress the archive than the host to copy it. */
 	struct initramfs_recipe recipe = {.kernel = &start->kernel,
 		.features = start->features,
+		.dlopen = CLOSURE_DLOPEN_REQUIRED,
 		.compression = start->machine.kvm ? COMPRESSION_AUTO : COMPRESSION_NONE};
 	int r = guest_programs_find(
 		start->options->programs, start->options->volume_count > 0, &programs, err);

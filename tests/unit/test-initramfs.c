@@ -145,7 +145,7 @@ static bool make_modules(const char *root, unsigned int features, struct kernel 
 
 	if (!installed_kernel(&kernel))
 		return false;
-	assert_ok(modules_resolve(&kernel, features, &modules, &err), &err);
+	assert_ok(modules_resolve(&kernel, features, NULL, &modules, &err), &err);
 	assert_true(modules.count > 0);
 	for (size_t i = 0; i < modules.count; i++)
 		copy_module(&modules.items[i], root, filters[i % 3], suffixes[i % 3]);
@@ -250,8 +250,9 @@ static void test_compressed_modules(void **state)
 	if (!make_modules(root, KERNEL_PCI | KERNEL_VOLUME, &kernel) ||
 		!installed_kernel(&installed))
 		skip();
-	assert_ok(modules_resolve(&kernel, KERNEL_PCI | KERNEL_VOLUME, &packed, &err), &err);
-	assert_ok(modules_resolve(&installed, KERNEL_PCI | KERNEL_VOLUME, &plain, &err), &err);
+	assert_ok(modules_resolve(&kernel, KERNEL_PCI | KERNEL_VOLUME, NULL, &packed, &err), &err);
+	assert_ok(
+		modules_resolve(&installed, KERNEL_PCI | KERNEL_VOLUME, NULL, &plain, &err), &err);
 	assert_int_equal(packed.count, plain.count);
 	/* Each depmod run has its own order among modules that do not need each other. */
 	check_order(&kernel, &packed);
@@ -282,12 +283,12 @@ static void test_module_missing(void **state)
 		skip();
 	free(kernel.config);
 	kernel.config = NULL;
-	assert_ok(modules_resolve(&kernel, KERNEL_BASE | KERNEL_MMIO, &list, &err), &err);
-	assert_refused(modules_resolve(&kernel, KERNEL_VOLUME, &list, &err), &err, ENOTSUP);
+	assert_ok(modules_resolve(&kernel, KERNEL_BASE | KERNEL_MMIO, NULL, &list, &err), &err);
+	assert_refused(modules_resolve(&kernel, KERNEL_VOLUME, NULL, &list, &err), &err, ENOTSUP);
 	assert_non_null(strstr(err.message, "(module dm_mod)"));
 	write_file(config, "CONFIG_BLK_DEV_DM=y\n", 20);
 	kernel.config = strdup(config);
-	assert_refused(modules_resolve(&kernel, KERNEL_VOLUME, &list, &err), &err, ENOTSUP);
+	assert_refused(modules_resolve(&kernel, KERNEL_VOLUME, NULL, &list, &err), &err, ENOTSUP);
 	assert_non_null(
 		strstr(err.message, "CONFIG_DM_CRYPT (module dm_crypt): encrypted volumes"));
 }
@@ -298,7 +299,7 @@ static void test_no_modules(void **state _unused_)
 	_cleanup_module_list_ struct module_list list = MODULE_LIST_INIT;
 	struct caisson_error err = {0};
 
-	assert_ok(modules_resolve(&kernel, KERNEL_BASE, &list, &err), &err);
+	assert_ok(modules_resolve(&kernel, KERNEL_BASE, NULL, &list, &err), &err);
 	assert_int_equal(list.count, 0);
 }
 
