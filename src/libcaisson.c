@@ -14,8 +14,14 @@
 #include "base/path.h"
 #include "base/state.h"
 #include "base/strbuf.h"
+#include "boot/bom.h"
 #include "boot/cpio.h"
+#include "boot/diff.h"
+#include "boot/extract.h"
 #include "boot/initramfs.h"
+#include "boot/inspect.h"
+#include "boot/measure.h"
+#include "boot/verify.h"
 #include "bundle/bundle.h"
 #include "context.h"
 #include "key/service.h"
@@ -354,4 +360,51 @@ int caisson_bundle_check(const char *folder, const char *root,
 	struct caisson_bundle_checked *ret_checked, struct caisson_error *err)
 {
 	return bundle_check(folder, root, each, userdata, ret_checked, err);
+}
+
+int caisson_initramfs_extract(int fd, const char *what,
+	const struct caisson_initramfs_extract_options *options, const struct caisson_log *log,
+	struct caisson_error *err)
+{
+	return initramfs_extract(fd, what, options, log, err);
+}
+
+int caisson_initramfs_inspect(int fd, const char *what, struct caisson_initramfs_info **ret_info,
+	struct caisson_error *err)
+{
+	return initramfs_inspect(fd, what, ret_info, err);
+}
+
+void caisson_initramfs_info_free(struct caisson_initramfs_info *info)
+{
+	initramfs_info_free(info);
+}
+
+int caisson_initramfs_diff(int a, const char *what_a, int b, const char *what_b,
+	int (*each)(const struct caisson_initramfs_difference *difference, void *userdata),
+	void *userdata, struct caisson_error *err)
+{
+	return initramfs_diff(a, what_a, b, what_b, each, userdata, err);
+}
+
+int caisson_initramfs_verify(int fd, const char *what,
+	const struct caisson_initramfs_verify_options *options,
+	int (*each)(const char *path, const char *problem, void *userdata), void *userdata,
+	struct caisson_error *err)
+{
+	return initramfs_verify(fd, what, options, each, userdata, err);
+}
+
+int caisson_initramfs_bom(int fd, const char *what,
+	const struct caisson_initramfs_bom_options *options, char **ret_text,
+	struct caisson_error *err)
+{
+	return initramfs_bom(fd, what, options, ret_text, err);
+}
+
+int caisson_initramfs_measure(const char *const *paths,
+	const struct caisson_initramfs_measure_options *options,
+	struct caisson_initramfs_measurement *ret_measurement, struct caisson_error *err)
+{
+	return initramfs_measure(paths, options, ret_measurement, err);
 }

@@ -71,7 +71,10 @@ void cpio_writer_done(struct cpio_writer *writer);
 struct cpio_entry {
 	const char *path;
 	mode_t mode;
+	uint32_t uid, gid, mtime;
 	uint32_t inode, links;
+	uint32_t disk_major,
+		disk_minor;    /* what @inode counts on: hard links have all three in common */
 	uint32_t major, minor; /* of a device */
 	const uint8_t *data;
 	uint32_t size;
@@ -80,6 +83,7 @@ struct cpio_entry {
 struct cpio_reader {
 	const uint8_t *data;
 	size_t size, offset;
+	size_t end;  /* behind the last trailer: where zero bytes begin */
 	bool inside; /* an archive whose trailer is still to come */
 };
 

@@ -35,6 +35,7 @@ void cpio_reader_init(struct cpio_reader *reader, const void *data, size_t size)
 	reader->data = data;
 	reader->size = size;
 	reader->offset = 0;
+	reader->end = 0;
 	reader->inside = false;
 }
 
@@ -162,6 +163,11 @@ static int read_entry(
 	entry.mode = fields[F_MODE];
 	entry.inode = fields[F_INODE];
 	entry.links = fields[F_LINKS];
+	entry.uid = fields[F_UID];
+	entry.gid = fields[F_GID];
+	entry.mtime = fields[F_MTIME];
+	entry.disk_major = fields[F_MAJOR];
+	entry.disk_minor = fields[F_MINOR];
 	entry.major = fields[F_RMAJOR];
 	entry.minor = fields[F_RMINOR];
 	entry.data = reader->data + body;
@@ -194,8 +200,10 @@ int cpio_read_one(
 		return refuse(reader, reader->offset, "does not start at a multiple of 4", err);
 	r = read_entry(reader, ret_entry, err);
 	reader->inside = r > 0;
-	if (r == 0)
+	if (r == 0) {
+		reader->end = reader->offset;
 		skip_zeros(reader);
+	}
 	return r;
 }
 

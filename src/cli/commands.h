@@ -15,6 +15,12 @@ extern const struct cli_command command_closure;
 extern const struct cli_command command_initramfs_build;
 extern const struct cli_command command_initramfs_list;
 extern const struct cli_command command_bundle;
+extern const struct cli_command command_initramfs_extract;
+extern const struct cli_command command_initramfs_inspect;
+extern const struct cli_command command_initramfs_diff;
+extern const struct cli_command command_initramfs_verify;
+extern const struct cli_command command_initramfs_bom;
+extern const struct cli_command command_initramfs_measure;
 extern const struct cli_command command_doctor;
 
 /* In the order of the help; NULL ends it. */

@@ -19,6 +19,12 @@ const struct cli_command *const cli_commands[] = {
 	&command_initramfs_build,
 	&command_initramfs_list,
 	&command_bundle,
+	&command_initramfs_extract,
+	&command_initramfs_inspect,
+	&command_initramfs_diff,
+	&command_initramfs_verify,
+	&command_initramfs_bom,
+	&command_initramfs_measure,
 	&command_doctor,
 	NULL,
 };

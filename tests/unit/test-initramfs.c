@@ -227,7 +227,7 @@ static void test_module_order(void **state _unused_)
 	assert_ok(modules_resolve(&kernel,
 			  KERNEL_BASE | KERNEL_MMIO | KERNEL_PCI | KERNEL_VOLUME | KERNEL_NETWORK |
 				  KERNEL_VSOCK,
-			  &list, &err),
+			  NULL, &list, &err),
 		&err);
 	check_order(&kernel, &list);
 	/* A soft dependency, which modules.dep does not know: XTS cannot work without ECB. */
@@ -701,7 +701,7 @@ static void test_cache_inputs(void **state)
 
 	if (!fixture_make(&fixture, *state, "inputs"))
 		skip();
-	assert_ok(modules_resolve(&fixture.kernel, KERNEL_VOLUME, &modules, &err), &err);
+	assert_ok(modules_resolve(&fixture.kernel, KERNEL_VOLUME, NULL, &modules, &err), &err);
 	dep = path_join(fixture.kernel.modules, "modules.dep");
 	inputs[0] = fixture.init;
 	inputs[1] = dep;
