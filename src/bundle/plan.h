@@ -38,8 +38,9 @@ struct plan_file {
 	/* Where it stands, and what that means (place.h). */
 	struct view_node *node; /* NULL: something there does its work */
 	enum caisson_bundle_state state;
-	bool owned;                /* ours to replace and to remove */
-	struct plan_file *link_to; /* the same file by another name */
+	bool owned;                        /* ours to replace and to remove */
+	struct plan_file *link_to;         /* the same file by another name */
+	const struct plan_file *proved_by; /* the loader (verify.c) */
 };
 
 /* A path that somebody will ask for, and the file that it has to lead to. */

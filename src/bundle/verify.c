@@ -331,8 +331,8 @@ static bool readable(const struct verify *verify, const struct plan *plan, size_
 	for (size_t i = 0; i < plan->file_count; i++) {
 		const struct plan_file *file = plan->files[i];
 
-		if (plan_marked(file, index) && file->kind == CAISSON_BUNDLE_FILE &&
-			(file->mode & 0004) == 0)
+		if (plan_marked(file, index) && file->source != NULL &&
+			file->role != CLOSURE_CONFIG && (file->mode & 0004) == 0)
 			return false;
 	}
 	return true;
@@ -352,13 +352,17 @@ static bool is_subject(const struct plan_file *file)
 }
 
 static int verify_file(struct verify *verify, const struct plan_program *program,
-	const struct plan_file *file, int way, int emulator, struct caisson_error *err)
+	struct plan_file *file, int way, int emulator, struct caisson_error *err)
 {
 	_cleanup_free_ char *path = view_path(file->node);
 	int r = 0;
 
 	if (path == NULL)
 		return caisson_fail(err, ENOMEM, "verify %s", program->asked);
+	/* What many programs open by themselves is looked at once. */
+	if (file->proved_by == program->loader_file)
+		return 0;
+	file->proved_by = program->loader_file;
 	if (way > 0 && is_subject(file))
 		r = list(verify, program, path, emulator, err);
 	if (r != 0 || (way > 0 && !is_subject(file)))

@@ -75,6 +75,19 @@ static int create_temporary(const struct target *target, struct caisson_error *e
 	return fd >= 0 ? fd : caisson_fail(err, errno, "write %s in the bundle", target->path);
 }
 
+/* From now on it is what was found. */
+static void written(struct plan_file *file, dev_t device, ino_t inode)
+{
+	struct view_node *node = file->node;
+
+	node->found = VIEW_FILE;
+	node->size = file->size;
+	node->mode = file->mode;
+	node->device = device;
+	node->inode = inode;
+	memcpy(node->sha256, file->sha256, DIGEST_HEX_SIZE);
+}
+
 static int write_content(
 	const struct target *target, struct plan_file *file, bool strip, struct caisson_error *err)
 {
@@ -94,12 +107,7 @@ static int write_content(
 		(void)unlinkat(target->folder, MANIFEST_TEMPORARY, 0);
 		return r;
 	}
-	file->node->found = VIEW_FILE;
-	file->node->size = file->size;
-	file->node->mode = file->mode;
-	file->node->device = st.st_dev;
-	file->node->inode = st.st_ino;
-	memcpy(file->node->sha256, file->sha256, DIGEST_HEX_SIZE);
+	written(file, st.st_dev, st.st_ino);
 	return 0;
 }
 
@@ -143,9 +151,7 @@ static int write_hard_link(const struct place *place, const struct target *targe
 	(void)unlinkat(here, MANIFEST_TEMPORARY, 0);
 	if (r < 0)
 		return r;
-	file->node->found = VIEW_FILE;
-	file->node->inode = first->inode;
-	file->node->device = first->device;
+	written(file, first->device, first->inode);
 	return 1;
 }
 

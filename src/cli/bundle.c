@@ -58,10 +58,11 @@ static const struct cli_option options[] = {
 /* What was told, until all is known. */
 struct told {
 	const char *into;
-	bool json, failed;
+	bool json, flat, wrapper;
 	struct json_object *programs, *files;
-	struct strbuf text; /* lines about files */
-	struct strbuf starts;
+	struct strbuf text;  /* lines about files */
+	struct strv loaders; /* that programs are to be started by */
+	char *libraries;     /* which these are told */
 	struct strv left_out;
 };
 
@@ -70,7 +71,8 @@ static void told_done(struct told *told)
 	json_object_put(told->programs);
 	json_object_put(told->files);
 	strbuf_done(&told->text);
-	strbuf_done(&told->starts);
+	strv_done(&told->loaders);
+	free(told->libraries);
 	strv_done(&told->left_out);
 }
 
@@ -101,10 +103,13 @@ static int tell_program(const struct caisson_bundle_program *program, void *user
 		(program->loader != NULL && !json_set_string(object, "loader", program->loader)) ||
 		!json_append(told->programs, take_ptr(object)))
 		return -ENOMEM;
-	if (program->libraries != NULL && strcmp(program->path, program->starts) == 0)
-		add_flat(&told->starts, "start it by: %s%s --library-path %s%s %s%s", told->into,
-			program->loader, told->into, program->libraries, told->into, program->path);
-	return 0;
+	if (program->libraries == NULL || told->wrapper)
+		return 0;
+	if (told->libraries == NULL)
+		told->libraries = strdup(program->libraries);
+	if (!strv_contains(&told->loaders, program->loader))
+		strv_add(&told->loaders, program->loader);
+	return told->libraries != NULL && strv_ok(&told->loaders) ? 0 : -ENOMEM;
 }
 
 static int tell_left_out(const char *feature, void *userdata)
@@ -219,18 +224,27 @@ static void print_sizes(const struct told *told, const struct caisson_bundle_rep
 		printf("verified by reading alone: %s\n", report->proof_reason);
 }
 
+/* Of programs that do not find their libraries by themselves. */
+static void print_starts(const struct told *told, const char *folder)
+{
+	if (!told->flat && told->loaders.count > 0)
+		printf("start its programs with LD_LIBRARY_PATH=%s\n", told->libraries);
+	for (size_t i = 0; told->flat && i < told->loaders.count; i++)
+		printf("start its programs by: %s%s --library-path %s%s %s/bin/PROGRAM\n", folder,
+			told->loaders.items[i], folder, told->libraries, folder);
+}
+
 static int print_text(
 	struct told *told, const struct caisson_bundle_report *report, struct caisson_error *err)
 {
-	if (!strbuf_ok(&told->text) || !strbuf_ok(&told->starts))
+	if (!strbuf_ok(&told->text))
 		return caisson_fail(err, ENOMEM, "print the report");
 	if (told->text.data != NULL)
 		fputs(told->text.data, stdout);
 	print_sizes(told, report);
 	for (size_t i = 0; i < told->left_out.count; i++)
 		printf("left out: %s\n", told->left_out.items[i]);
-	if (told->starts.data != NULL)
-		fputs(told->starts.data, stdout);
+	print_starts(told, report->archive_size > 0 ? "DIR" : told->into);
 	return 0;
 }
 
@@ -276,8 +290,10 @@ static int get_time(int64_t *ret_time, struct caisson_error *err)
 static int make(struct cli_context *context, const struct caisson_bundle_options *bundle,
 	struct caisson_error *err)
 {
-	_cleanup_(told_done) struct told told = {
-		.into = bundle->into, .json = cli_has(context, JSON)};
+	_cleanup_(told_done) struct told told = {.into = bundle->into,
+		.json = cli_has(context, JSON),
+		.flat = bundle->layout == CAISSON_BUNDLE_FLAT,
+		.wrapper = bundle->wrapper};
 	const struct caisson_bundle_watcher watcher = {
 		tell_program, tell_file, tell_left_out, &told};
 	struct caisson_bundle_report report;

@@ -290,6 +290,19 @@ else
 	skip 'needs root' 'it runs there, too'
 fi
 rm -rf alpine merged
+# A library of the folder's own is used where it is the same, and then is a part of the bundle.
+mkdir -p "own/lib/$triplet" own/usr/lib
+cp -p "$root/$lib/libc.so.6" "own/lib/$triplet/"
+try bundle --root "$root" /bin/demo --into own --verify
+ended 'a root that has the same library elsewhere' 0
+try "$caisson" closure --check own
+ended 'is complete' 0
+same 'and keeps its own' 1 "$(stat -c %h "own/lib/$triplet/libc.so.6")"
+echo >>"own/lib/$triplet/libc.so.6"
+rm -rf own/.caisson-bundle.json "own/$lib/libc.so.6"
+expect 'one that has another there' 1 'libc.so.6 in the folder is another file' \
+	bundle --root "$root" /bin/demo --into own
+rm -rf own
 
 # Archives
 
@@ -356,10 +369,14 @@ rm -rf stripped
 try bundle --root "$root" /bin/demo /bin/plain --into flat --layout flat
 ended 'flat' 0
 same 'has bin/ and lib/' 'bin lib' "$(cd flat && echo *)"
-like 'says how a program starts' 'flat/lib/ld-linux-x86-64.so.2 --library-path flat/lib flat/bin/demo' "$out"
+like 'says how a program starts' 'flat/lib/ld-linux-x86-64.so.2 --library-path flat/lib flat/bin/PROGRAM' "$out"
 same 'and it does' 'flat/bin/demo one there' \
 	"$(flat/lib/ld-linux-x86-64.so.2 --library-path flat/lib flat/bin/demo there)"
 same 'libraries have each name that is asked for' 'libdemo.so.1.0' "$(readlink flat/lib/libdemo.so.1)"
+try bundle --root "$root" /lib64/ld-linux-x86-64.so.2 /bin/demo --into loader --layout flat --verify
+ended 'the loader as a program, too' 0
+same 'is a link of itself' 2 "$(stat -c %h loader/lib/ld-linux-x86-64.so.2)"
+rm -rf loader
 expect 'wrappers are for flat ones' 2 'only a flat bundle' bundle --root "$root" /bin/demo --into w --wrapper
 mkdir -p root3 && cp -a root/. root3/ && mkdir root3/opt
 cp root2/usr/bin/demo root3/opt/demo
@@ -527,6 +544,34 @@ ended 'against another root it is as it was' 0
 expect 'a folder without a manifest' 1 'is no bundle' closure --check elsewhere
 expect 'a program beside --check' 2 'takes no FILE' closure --check checked /bin/true
 rm -rf moving checked
+
+# Folders that are searched first
+
+mkdir -p root/opt/first
+library root/opt/first/libdemo.so.1 libdemo.so.1 DEMO_1 preferred
+try bundle --root root /bin/demo --into first --library-path /opt/first --verify
+ended '--library-path' 0
+like 'the report says how it starts' '^start its programs with LD_LIBRARY_PATH=/opt/first$' "$out"
+check_not 'the other one does not come along' test -e "first/$lib/libdemo.so.1"
+if may_chroot; then
+	same 'it is the one that is used' '/bin/demo preferred ' \
+		"$(LD_LIBRARY_PATH=/opt/first chroot first /bin/demo)"
+fi
+try "$caisson" closure --check first
+ended 'and it checks' 0
+rm -rf first root/opt/first
+
+# Two at a time
+
+for number in 1 2 3 4; do
+	bundle --root root /bin/demo --into together >/dev/null 2>>together.err &
+	bundle --root root /bin/plain --into together >/dev/null 2>>together.err &
+done
+wait
+same 'eight at a time wait for each other' '' "$(cat together.err)"
+bundle --root root /bin/demo /bin/plain --into alone >/dev/null
+same 'and it is one bundle' "$(tree alone)" "$(tree together)"
+rm -rf together alone
 
 # The loader's cache serves all programs
 
