@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the library's context is inside, for the command line's doctor, which looks at the parts. */
+/* What the library's context is inside, for the library's other files and the command line's
+   doctor, which looks at the parts. */
 #pragma once
 
 #include <caisson/caisson.h>
@@ -7,3 +8,4 @@
 #include "base/state.h"
 
 const struct state *caisson_state(const struct caisson *caisson);
+const struct caisson_log *caisson_log(const struct caisson *caisson);

@@ -67,6 +67,11 @@ const struct state *caisson_state(const struct caisson *caisson)
 	return &caisson->state;
 }
 
+const struct caisson_log *caisson_log(const struct caisson *caisson)
+{
+	return &caisson->log;
+}
+
 const char *caisson_version(void)
 {
 	return CAISSON_VERSION;
@@ -184,30 +189,6 @@ int caisson_machine_run(struct caisson *caisson, const struct caisson_machine_op
 	int *ret_status, struct caisson_error *err)
 {
 	return machine_run(&caisson->state, &caisson->log, options, ret_status, err);
-}
-
-int caisson_initramfs_build(struct caisson *caisson,
-	const struct caisson_initramfs_options *options, int fd, struct caisson_error *err)
-{
-	_cleanup_kernel_ struct kernel kernel = KERNEL_NONE;
-	_cleanup_guest_programs_ struct guest_programs programs = {.sources = STRV_INIT};
-	struct initramfs_recipe recipe = {
-		.kernel = &kernel,
-		.features = KERNEL_BASE | (options->pci ? KERNEL_PCI : KERNEL_MMIO) |
-			    (options->no_volumes ? 0 : KERNEL_VOLUME) |
-			    (options->no_network ? 0 : KERNEL_NETWORK) |
-			    (options->vsock ? KERNEL_VSOCK : 0),
-		.compression = options->uncompressed ? COMPRESSION_NONE : COMPRESSION_AUTO,
-		.level = options->level,
-	};
-	int r = kernel_find(options->kernel, options->modules, &kernel, err);
-
-	if (r == 0)
-		r = guest_programs_find(options->programs, !options->no_volumes, &programs, err);
-	if (r < 0)
-		return r;
-	guest_programs_use(&programs, &recipe);
-	return initramfs_build(&recipe, fd, &caisson->log, err);
 }
 
 struct list_context {

@@ -3,6 +3,7 @@
 #define CAISSON_INITRAMFS_H
 
 #include <caisson/caisson.h>
+#include <caisson/closure.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -11,27 +12,63 @@
 extern "C" {
 #endif
 
-/** struct caisson_initramfs_options - what a boot archive is for. Zero is the default. */
+enum caisson_initramfs_profile {
+	CAISSON_INITRAMFS_MACHINE,   /* what caisson's machines start from */
+	CAISSON_INITRAMFS_FIRSTBOOT, /* the same, and what makes a blank disk a volume */
+	CAISSON_INITRAMFS_RESCUE,    /* a shell, and the tools for disks and volumes */
+	CAISSON_INITRAMFS_CUSTOM,    /* nothing but what is named */
+};
+
+/** struct caisson_initramfs_options - what a boot archive is for. Zero is the default. Lists end
+ * with NULL, and may be NULL. */
 struct caisson_initramfs_options {
-	const char *programs; /* folder with the guest's programs */
-	const char *kernel;   /* NULL: the newest under /boot */
-	const char *modules;  /* NULL: the folder of the kernel's release */
-	bool pci;             /* virtio over PCI (q35) instead of mmio (microvm) */
-	bool no_volumes;      /* without what encrypted volumes need */
+	enum caisson_initramfs_profile profile; /* unless a recipe says so */
+	const char *programs;                   /* folder with the guest's programs */
+	const char *root;    /* of kernels, modules and extra programs; NULL: this machine's */
+	const char *kernel;  /* a file, or a release in /boot; NULL: the newest there */
+	const char *modules; /* NULL: the folder of the kernel's release */
+	bool pci;            /* virtio over PCI (q35) instead of mmio (microvm) */
+	bool no_volumes;     /* without what encrypted volumes need */
 	bool no_network;
 	bool vsock;
-	bool uncompressed; /* instead of zstd */
-	int level;         /* of zstd, 1 to 19; 0: the default */
+	const char *const *recipes;        /* files, or folders of *.json */
+	const char *const *extra_programs; /* "SOURCE[:PATH]", with what they need */
+	const char *const *files;          /* "SOURCE[:PATH]"; folders with all that is in them */
+	const char *const *extra_modules;  /* names or aliases, with what they need */
+	const char *const *microcode;      /* updates of Intel or AMD, which stand in front */
+	const char *compress;       /* "KIND[:LEVEL]"; NULL: zstd, where the kernel takes it */
+	enum caisson_dlopen dlopen; /* of all programs */
+	uint32_t time;              /* of every entry, in seconds since 1970 */
 };
 
 /**
  * caisson_initramfs_build() - write the boot archive for these options to @fd, from its start.
  *
  * The same inputs give the same bytes. It holds nothing of one machine: guest.json rides in a
- * second archive behind it. Returns: 0 or a negative errno. Since: 0.1.
+ * second archive behind it. An archive that was made before of the same inputs is not made again.
+ * Returns: 0 or a negative errno; nothing is written before everything was found. Since: 0.1.
  */
 CAISSON_EXPORT int caisson_initramfs_build(struct caisson *caisson,
 	const struct caisson_initramfs_options *options, int fd, struct caisson_error *err);
+
+/** struct caisson_initramfs_reason - why an entry is there; valid during the call. */
+struct caisson_initramfs_reason {
+	const char *path; /* without a leading slash */
+	uint64_t size;    /* bytes, uncompressed */
+	const char *by;   /* path of the entry that wants it; NULL: none of them */
+	const char *why;  /* NULL: not told */
+};
+
+/**
+ * caisson_initramfs_explain() - call @each for every file, link and device that
+ * caisson_initramfs_build() would write, sorted by path.
+ *
+ * Returns: 0, what @each returned when that was not 0, or a negative errno. Since: 0.1.
+ */
+CAISSON_EXPORT int caisson_initramfs_explain(struct caisson *caisson,
+	const struct caisson_initramfs_options *options,
+	int (*each)(const struct caisson_initramfs_reason *reason, void *userdata), void *userdata,
+	struct caisson_error *err);
 
 /** struct caisson_initramfs_entry - one entry of an archive; valid during the call. */
 struct caisson_initramfs_entry {

@@ -72,18 +72,31 @@ int staging_file(struct staging *ret_staging, const char *parent, struct caisson
 	return staging_new(ret_staging, parent, false, err);
 }
 
-int staging_publish(struct staging *staging, const char *name, struct caisson_error *err)
+static int rename_new(struct staging *staging, const char *name, struct caisson_error *err)
 {
 	_cleanup_free_ char *target = path_join(staging->parent, name);
 
 	if (target == NULL)
 		return caisson_fail(err, ENOMEM, "publish %s", name);
-	if (fsync(staging->fd) < 0)
-		return caisson_fail(err, errno, "sync %s", staging->path);
 	if (renameat2(AT_FDCWD, staging->path, AT_FDCWD, target, RENAME_NOREPLACE) < 0)
 		return caisson_fail(err, errno, "rename %s to %s", staging->path, target);
 	free(take_ptr(staging->path));
-	return sync_directory(staging->parent, err);
+	return 0;
+}
+
+int staging_publish(struct staging *staging, const char *name, struct caisson_error *err)
+{
+	int r;
+
+	if (fsync(staging->fd) < 0)
+		return caisson_fail(err, errno, "sync %s", staging->path);
+	r = rename_new(staging, name, err);
+	return r == 0 ? sync_directory(staging->parent, err) : r;
+}
+
+int staging_publish_unsynced(struct staging *staging, const char *name, struct caisson_error *err)
+{
+	return rename_new(staging, name, err);
 }
 
 void staging_done(struct staging *staging)

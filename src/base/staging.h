@@ -28,6 +28,8 @@ int staging_file(struct staging *ret_staging, const char *parent, struct caisson
  * A published folder keeps its lock until staging_done(), files too.
  */
 int staging_publish(struct staging *staging, const char *name, struct caisson_error *err);
+/* The same for what has no worth after the host's next start, and is not synced. */
+int staging_publish_unsynced(struct staging *staging, const char *name, struct caisson_error *err);
 /* Removes what was not published. */
 void staging_done(struct staging *staging);
 /* Removes what dead makers left in @parent. Never fails: what cannot be removed stays. */

@@ -2,7 +2,8 @@
 /*
  * Base archives in STATE/initramfs: KEY.img, and beside it RECIPE.deps, a manifest:
  *
- *   caisson-initramfs 1
+ *   caisson-initramfs 2
+ *   boot ID                          of the host: nothing is synced, or used, beyond it
  *   archive KEY.img DEV INODE SIZE MTIME
  *   input IDENTITY PATH              one line for each file that decides about the archive
  *   end
@@ -11,9 +12,12 @@
  * their identities. A hit reads the manifest and stats what it lists: no ELF file, no module index.
  * Whatever is not exactly as the manifest says is built anew.
  */
+#include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/digest.h"
 #include "base/io.h"
@@ -24,7 +28,8 @@
 #include "boot/compress.h"
 #include "kernel/keep.h"
 
-#define MANIFEST_MAGIC "caisson-initramfs 1\n"
+#define MANIFEST_MAGIC "caisson-initramfs 2\n"
+#define BOOT_ID        "/proc/sys/kernel/random/boot_id"
 enum { MANIFEST_MOST = 8 << 20, ATTEMPTS = 3 };
 
 static int out_of_memory(struct caisson_error *err)
@@ -100,6 +105,17 @@ static void describe_microcode(const struct initramfs_microcode *microcode, stru
 		strbuf_add_format(text, "amd microcode %s\n", microcode->amd[i]);
 }
 
+/* "boot ID": what is kept is good for one start of the host. */
+static void describe_boot(struct strbuf *text)
+{
+	_cleanup_strbuf_ struct strbuf id = STRBUF_INIT;
+
+	if (read_file(BOOT_ID, 64, &id, NULL) < 0 || id.data == NULL)
+		return;
+	id.data[strcspn(id.data, "\n")] = '\0';
+	strbuf_add_format(text, "boot %s\n", id.data);
+}
+
 /* All that the caller asked for, in one text. */
 static int describe_recipe(
 	const struct initramfs_recipe *recipe, struct strbuf *text, struct caisson_error *err)
@@ -110,6 +126,7 @@ static int describe_recipe(
 
 	if (r < 0)
 		return r;
+	describe_boot(text);
 	strbuf_add_format(text, "caisson %s\nfeatures %x\ntime %u\ndlopen %d\nroot %s\n",
 		CAISSON_VERSION, recipe->features, recipe->time, (int)recipe->dlopen,
 		recipe->root != NULL ? recipe->root : "-");
@@ -190,6 +207,7 @@ static char *look_up(const char *folder, const char *manifest)
 		strncmp(text.data, MANIFEST_MAGIC, strlen(MANIFEST_MAGIC)) != 0)
 		return NULL;
 	rest = text.data + strlen(MANIFEST_MAGIC);
+	line = next_line(&rest); /* the boot, which the name of the manifest stands for */
 	line = next_line(&rest);
 	if (line == NULL || !archive_matches(line, folder, &path))
 		return NULL;
@@ -209,6 +227,7 @@ static int write_manifest(const char *folder, const char *manifest, const char *
 	int r;
 
 	strbuf_add_string(&text, MANIFEST_MAGIC);
+	describe_boot(&text);
 	r = add_archive(&text, folder, archive, &path);
 	if (r < 0)
 		return caisson_fail(err, r, "find the boot archive %s again", archive);
@@ -220,7 +239,7 @@ static int write_manifest(const char *folder, const char *manifest, const char *
 	if (r == 0)
 		r = write_all(staging.fd, text.data, text.size, manifest, err);
 	if (r == 0)
-		r = keep_publish(&staging, manifest, err);
+		r = keep_publish_unsynced(&staging, manifest, err);
 	if (r == 0)
 		*ret_path = take_ptr(path);
 	return r;
@@ -281,10 +300,62 @@ static int build(const char *folder, const struct initramfs_recipe *recipe,
 	if (before.size != after.size || memcmp(before.data, after.data, after.size) != 0)
 		return caisson_refuse(
 			err, ESTALE, "programs or modules change while they are packed");
-	r = keep_publish(&staging, name, err);
+	r = keep_publish_unsynced(&staging, name, err);
 	if (r == 0)
 		r = write_manifest(folder, manifest, name, &after, ret_path, err);
 	return r;
+}
+
+/* Whether a manifest is of this start of the host; it names its archive then. */
+static bool is_current(const char *path, char **ret_archive)
+{
+	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT, boot = STRBUF_INIT;
+	size_t magic = strlen(MANIFEST_MAGIC);
+
+	describe_boot(&boot);
+	if (boot.data == NULL || read_file(path, MANIFEST_MOST, &text, NULL) < 0 ||
+		text.size < magic + boot.size || memcmp(text.data, MANIFEST_MAGIC, magic) != 0 ||
+		memcmp(text.data + magic, boot.data, boot.size) != 0)
+		return false;
+	return sscanf(text.data + magic + boot.size, "archive %ms ", ret_archive) == 1;
+}
+
+static bool ends(const char *text, const char *end)
+{
+	size_t length = strlen(text), tail = strlen(end);
+
+	return length > tail && strcmp(text + length - tail, end) == 0;
+}
+
+/* What an earlier start of the host has left, and archives without a manifest. The folder is
+   locked; what cannot be removed stays. */
+static void sweep(const char *folder)
+{
+	_cleanup_strv_ struct strv names = STRV_INIT, current = STRV_INIT;
+	_cleanup_closedir_ DIR *dir = opendir(folder);
+
+	if (dir == NULL)
+		return;
+	for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+		_cleanup_free_ char *path = path_join(folder, entry->d_name), *archive = NULL;
+
+		if (path == NULL || !ends(entry->d_name, ".deps")) {
+			if (ends(entry->d_name, ".img"))
+				strv_add(&names, entry->d_name);
+		} else if (is_current(path, &archive)) {
+			strv_add_owned(&current, take_ptr(archive));
+		} else {
+			(void)unlink(path);
+		}
+	}
+	if (!strv_ok(&names) || !strv_ok(&current))
+		return;
+	for (size_t i = 0; i < names.count; i++) {
+		_cleanup_free_ char *path = path_join(folder, names.items[i]);
+
+		if (path != NULL && !strv_contains(&current, names.items[i]))
+			(void)unlink(path);
+	}
 }
 
 int initramfs_base(const struct state *state, const struct initramfs_recipe *recipe,
@@ -312,6 +383,8 @@ int initramfs_base(const struct state *state, const struct initramfs_recipe *rec
 		if (r < 0)
 			return r;
 		path = look_up(folder, manifest);
+		if (path == NULL)
+			sweep(folder);
 	}
 	for (int i = 0; path == NULL && i < ATTEMPTS; i++) {
 		r = build(folder, recipe, &description, manifest, log, &path, err);

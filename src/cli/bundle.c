@@ -272,21 +272,6 @@ static int add_program(
 }
 
 /* Seconds since the epoch: reproducible-builds.org/specs/source-date-epoch. */
-static int get_time(int64_t *ret_time, struct caisson_error *err)
-{
-	const char *text = getenv("SOURCE_DATE_EPOCH");
-	char *end;
-
-	if (text == NULL || text[0] == '\0')
-		return 0;
-	errno = 0;
-	*ret_time = strtoll(text, &end, 10);
-	if (errno != 0 || *end != '\0' || *ret_time < 0 || *ret_time > UINT32_MAX)
-		return caisson_refuse(
-			err, EINVAL, "SOURCE_DATE_EPOCH is no number of seconds: '%s'", text);
-	return 0;
-}
-
 static int make(struct cli_context *context, const struct caisson_bundle_options *bundle,
 	struct caisson_error *err)
 {
@@ -341,7 +326,7 @@ static int run(struct cli_context *context, struct caisson_error *err)
 	if (r >= 0)
 		r = cli_choice(&command_bundle, context, DLOPEN, &dlopen, err);
 	if (r >= 0)
-		r = get_time(&bundle.time, err);
+		r = cli_source_date(&bundle.time, err);
 	for (size_t i = 0; i < context->operands.count && r >= 0; i++)
 		r = add_program(&programs, context->operands.items[i], root != NULL, err);
 	if (r < 0)

@@ -44,6 +44,14 @@ int cli_path_in_root(
    they were. The exit status, or a negative errno. */
 int cli_bundle_check(const char *folder, const char *root, bool json, struct caisson_error *err);
 
+/* Prints why each file of a boot archive is there. */
+struct caisson_initramfs_options;
+int cli_explain(struct caisson *caisson, const struct caisson_initramfs_options *options, bool json,
+	struct caisson_error *err);
+
+/* SOURCE_DATE_EPOCH, or 0: the time that everything gets whose bytes are to be the same. */
+int cli_source_date(int64_t *ret_time, struct caisson_error *err);
+
 /* NULL is taken as memory having run out. */
 struct json_object;
 int cli_print_json(struct json_object *object, struct caisson_error *err);

@@ -17,23 +17,6 @@ static const struct cli_option options[] = {
 	{.name = NULL},
 };
 
-/* https://reproducible-builds.org/specs/source-date-epoch/ */
-static int read_epoch(int64_t *ret_time, struct caisson_error *err)
-{
-	const char *text = getenv("SOURCE_DATE_EPOCH");
-	char *end;
-
-	*ret_time = 0;
-	if (text == NULL || text[0] == '\0')
-		return 0;
-	errno = 0;
-	*ret_time = strtoll(text, &end, 10);
-	if (*end != '\0' || errno != 0 || *ret_time < 0)
-		return caisson_refuse(
-			err, EINVAL, "SOURCE_DATE_EPOCH is no number of seconds: '%s'", text);
-	return 0;
-}
-
 static int bom(struct cli_context *context, struct caisson_error *err)
 {
 	const char *path = context->operands.items[0];
@@ -44,7 +27,7 @@ static int bom(struct cli_context *context, struct caisson_error *err)
 	int r = cli_choice(&command_initramfs_bom, context, FORMAT, &format, err);
 
 	if (r == 0)
-		r = read_epoch(&bom_options.created, err);
+		r = cli_source_date(&bom_options.created, err);
 	if (r < 0)
 		return r;
 	bom_options.cyclonedx = format == 1;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/json.h"
 #include "cli/commands.h"
@@ -30,5 +31,21 @@ int cli_print_json(struct json_object *object, struct caisson_error *err)
 	if (text == NULL)
 		return caisson_fail(err, ENOMEM, "print JSON");
 	puts(text);
+	return 0;
+}
+
+/* https://reproducible-builds.org/specs/source-date-epoch/ */
+int cli_source_date(int64_t *ret_time, struct caisson_error *err)
+{
+	const char *text = getenv("SOURCE_DATE_EPOCH");
+	char *end;
+
+	if (text == NULL || text[0] == '\0')
+		return 0;
+	errno = 0;
+	*ret_time = strtoll(text, &end, 10);
+	if (errno != 0 || *end != '\0' || *ret_time < 0 || *ret_time > UINT32_MAX)
+		return caisson_refuse(
+			err, EINVAL, "SOURCE_DATE_EPOCH is no number of seconds: '%s'", text);
 	return 0;
 }

@@ -24,7 +24,7 @@ int keep_lock(const char *folder, int *ret_fd, struct caisson_error *err)
 	return 0;
 }
 
-int keep_publish(struct staging *staging, const char *name, struct caisson_error *err)
+static int make_way(struct staging *staging, const char *name, struct caisson_error *err)
 {
 	_cleanup_free_ char *old = path_join(staging->parent, name);
 
@@ -35,7 +35,21 @@ int keep_publish(struct staging *staging, const char *name, struct caisson_error
 		return caisson_fail(err, errno, "set the mode of %s", name);
 	if (unlink(old) < 0 && errno != ENOENT)
 		return caisson_fail(err, errno, "remove %s", old);
-	return staging_publish(staging, name, err);
+	return 0;
+}
+
+int keep_publish(struct staging *staging, const char *name, struct caisson_error *err)
+{
+	int r = make_way(staging, name, err);
+
+	return r == 0 ? staging_publish(staging, name, err) : r;
+}
+
+int keep_publish_unsynced(struct staging *staging, const char *name, struct caisson_error *err)
+{
+	int r = make_way(staging, name, err);
+
+	return r == 0 ? staging_publish_unsynced(staging, name, err) : r;
 }
 
 void keep_identity(struct strbuf *text, const struct stat *st, bool with_ctime)

@@ -18,6 +18,8 @@ int keep_lock(const char *folder, int *ret_fd, struct caisson_error *err);
 /* Publishes under @name in the place of what is there: older, damaged, or the same. Locked folders
  * only. */
 int keep_publish(struct staging *staging, const char *name, struct caisson_error *err);
+/* The same for what is made anew after the host's next start. */
+int keep_publish_unsynced(struct staging *staging, const char *name, struct caisson_error *err);
 /* Appends what tells one state of a file from another without reading it: device, inode, size,
    mtime, and ctime if asked. (Hard links to a file change its ctime and not its contents.) */
 void keep_identity(struct strbuf *text, const struct stat *st, bool with_ctime);
