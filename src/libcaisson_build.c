@@ -154,7 +154,11 @@ static int find_programs(struct building *building, const struct caisson_initram
 	building->recipe.features = features;
 	if (profile == SPEC_RESCUE)
 		return 0;
-	r = guest_programs_find(options->programs, volumes, &building->programs, err);
+	r = guest_programs_find(options->programs,
+		profile == SPEC_FIRSTBOOT ? GUEST_FIRSTBOOT
+		: volumes                 ? GUEST_VOLUMES
+					  : GUEST_PLAIN,
+		&building->programs, err);
 	if (r == 0)
 		guest_programs_use(&building->programs, &building->recipe);
 	return r;

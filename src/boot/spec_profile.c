@@ -7,6 +7,12 @@
 /* PID 1 of the rescue profile, for busybox: it loads what the list says, and gives a shell. */
 static const char rescue_init[] =
 	"#!/bin/busybox sh\n"
+	"# Programs that came along go before busybox's own of the same names, which its shell prefers.\n"
+	"for program in /usr/sbin/* /usr/bin/* /sbin/*; do\n"
+	"\t[ ! -f \"$program\" ] || echo \"alias ${program##*/}=$program\"\n"
+	"done >/etc/caisson/aliases\n"
+	"export ENV=/etc/caisson/aliases\n"
+	"export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
 	"/bin/busybox mkdir -p /bin /sbin /usr/bin /usr/sbin /mnt /tmp /run/cryptsetup\n"
 	"/bin/busybox --install -s\n"
 	"mount -t proc proc /proc\n"
@@ -21,7 +27,7 @@ static const char rescue_init[] =
 	"done </etc/caisson/modules\n"
 	"echo 'caisson rescue: volumes open by cryptsetup, /etc/caisson/modules is loaded;'\n"
 	"echo 'leave the shell to switch the machine off.'\n"
-	"setsid cttyhack sh -l\n"
+	"setsid cttyhack sh\n"
 	"sync\n"
 	"poweroff -f\n";
 

@@ -35,9 +35,14 @@ void machine_sweep(const struct state *state);
 
 #define _cleanup_machine_folder_ _cleanup_(machine_folder_done)
 
-/* What goes into the boot archive of a machine: PID 1, and with volumes caisson-unlock and e2fsck.
- */
-#define GUEST_PROGRAMS_MOST 3
+/* What goes into the boot archive of a machine. */
+enum guest_needs {
+	GUEST_PLAIN,     /* PID 1 */
+	GUEST_VOLUMES,   /* and caisson-unlock and e2fsck */
+	GUEST_FIRSTBOOT, /* and caisson-format and mke2fs */
+};
+
+#define GUEST_PROGRAMS_MOST 4
 struct guest_programs {
 	struct strv sources;
 	struct initramfs_program items[GUEST_PROGRAMS_MOST]; /* as many as sources */
@@ -46,8 +51,8 @@ struct guest_programs {
 };
 
 /* @folder holds one form of the guest: the static one if caisson-guest is there. */
-int guest_programs_find(const char *folder, bool volumes, struct guest_programs *ret_programs,
-	struct caisson_error *err);
+int guest_programs_find(const char *folder, enum guest_needs needs,
+	struct guest_programs *ret_programs, struct caisson_error *err);
 void guest_programs_use(const struct guest_programs *programs, struct initramfs_recipe *recipe);
 void guest_programs_done(struct guest_programs *programs);
 

@@ -13,12 +13,20 @@
 #define PATH_INIT   "/init"
 #define PATH_UNLOCK "/sbin/caisson-unlock"
 #define PATH_E2FSCK "/sbin/e2fsck"
+#define PATH_FORMAT "/sbin/caisson-format"
+#define PATH_MKE2FS "/sbin/mke2fs"
 
 /* The static form: one file under all its names. */
 static const struct initramfs_link one_file[] = {
 	{PATH_UNLOCK, "../init"},
 	{PATH_E2FSCK, "../init"},
+	{PATH_FORMAT, "../init"},
+	{PATH_MKE2FS, "../init"},
 };
+enum { VOLUME_LINKS = 2 }; /* the first of them */
+
+/* The bundled form: one of its programs goes by two names. */
+static const struct initramfs_link format_link[] = {{PATH_FORMAT, "caisson-unlock"}};
 
 static int add_program(
 	struct guest_programs *programs, char *source, const char *path, struct caisson_error *err)
@@ -33,24 +41,36 @@ static int add_program(
 	return 0;
 }
 
-static int add_bundled(
-	struct guest_programs *programs, const char *folder, struct caisson_error *err)
+/* A program of the distribution's. */
+static int add_found(struct guest_programs *programs, const char *name, const char *path,
+	struct caisson_error *err)
 {
-	_cleanup_free_ char *e2fsck = NULL;
-	int r = program_find("e2fsck", &e2fsck, err);
+	char *found;
+	int r = program_find(name, &found, err);
 
 	if (r < 0)
 		return caisson_hint(err, "install e2fsprogs");
-	r = add_program(programs, path_join(folder, "caisson-init"), PATH_INIT, err);
+	return add_program(programs, found, path, err);
+}
+
+static int add_bundled(struct guest_programs *programs, const char *folder, enum guest_needs needs,
+	struct caisson_error *err)
+{
+	int r = add_program(programs, path_join(folder, "caisson-init"), PATH_INIT, err);
+
 	if (r == 0)
 		r = add_program(programs, path_join(folder, "caisson-unlock"), PATH_UNLOCK, err);
 	if (r == 0)
-		r = add_program(programs, take_ptr(e2fsck), PATH_E2FSCK, err);
-	return r;
+		r = add_found(programs, "e2fsck", PATH_E2FSCK, err);
+	if (r < 0 || needs != GUEST_FIRSTBOOT)
+		return r;
+	programs->links = format_link;
+	programs->link_count = ARRAY_SIZE(format_link);
+	return add_found(programs, "mke2fs", PATH_MKE2FS, err);
 }
 
-int guest_programs_find(const char *folder, bool volumes, struct guest_programs *ret_programs,
-	struct caisson_error *err)
+int guest_programs_find(const char *folder, enum guest_needs needs,
+	struct guest_programs *ret_programs, struct caisson_error *err)
 {
 	_cleanup_guest_programs_ struct guest_programs programs = {.sources = STRV_INIT};
 	_cleanup_free_ char *whole = path_join(folder, "caisson-guest");
@@ -58,14 +78,15 @@ int guest_programs_find(const char *folder, bool volumes, struct guest_programs 
 
 	if (whole == NULL)
 		return caisson_fail(err, ENOMEM, "find the guest's programs");
-	if (!volumes) {
+	if (needs == GUEST_PLAIN) {
 		r = add_program(&programs, path_join(folder, "caisson-init"), PATH_INIT, err);
 	} else if (access(whole, F_OK) == 0) {
 		programs.links = one_file;
-		programs.link_count = ARRAY_SIZE(one_file);
+		programs.link_count =
+			needs == GUEST_FIRSTBOOT ? ARRAY_SIZE(one_file) : (size_t)VOLUME_LINKS;
 		r = add_program(&programs, take_ptr(whole), PATH_INIT, err);
 	} else {
-		r = add_bundled(&programs, folder, err);
+		r = add_bundled(&programs, folder, needs, err);
 	}
 	if (r < 0)
 		return r;

@@ -81,8 +81,8 @@ int start_make_base(struct start *start, struct caisson_error *err)
 		.features = start->features,
 		.dlopen = CLOSURE_DLOPEN_REQUIRED,
 		.compression = start->machine.kvm ? COMPRESSION_AUTO : COMPRESSION_NONE};
-	int r = guest_programs_find(
-		start->options->programs, start->options->volume_count > 0, &programs, err);
+	int r = guest_programs_find(start->options->programs,
+		start->options->volume_count > 0 ? GUEST_VOLUMES : GUEST_PLAIN, &programs, err);
 
 	if (r < 0)
 		return r;

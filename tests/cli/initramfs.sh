@@ -54,7 +54,7 @@ try zstd -dqc one.img
 ended 'zstd(1) unpacks it' 0
 cp out unpacked.img
 check 'uncompressed it is what zstd unpacks' cmp plain.img unpacked.img
-build --level 1 -o level.img >/dev/null
+build --compress zstd:1 -o level.img >/dev/null
 zstd -dqc level.img >unpacked.img
 check 'whatever the level' cmp plain.img unpacked.img
 same 'nothing half-made is left' '' "$(find . -name '*.new-*')"
@@ -145,8 +145,9 @@ CAISSON_GUEST=$work expect 'a folder without them' 1 'caisson-init is not in' in
 # What it cannot do
 
 expect 'another platform' 2 'is one of: microvm q35' initramfs build --platform toaster
-expect 'another compression' 2 'is one of: zstd none' initramfs build --compress lzma
-expect 'level 0' 2 'whole number from 1 to 19' initramfs build --level 0
+expect 'another compression' 2 'there are zstd' initramfs build --compress lzma
+expect 'level 0' 2 'level' initramfs build --compress zstd:0
+expect 'a level that is none' 2 'level' initramfs build --compress zstd:x
 expect 'a kernel that is not there' 1 '/nowhere' initramfs build --kernel /nowhere -o new.img
 expect 'a kernel that is none' 1 'names' initramfs build --kernel names -o new.img
 expect 'modules that are not there' 1 '/nowhere' initramfs build --modules /nowhere -o new.img

@@ -22,23 +22,10 @@ truncate -s 64M disk
 printf 'something' >used
 truncate -s 32M used
 
-# Behind the archive of a machine, a second one: a shell, and the names that an ordinary machine has no use for.
-"$caisson" initramfs build --platform q35 --no-network --compress none -o initramfs >/dev/null
-mkdir -p more/sbin more/mnt
+# Behind the archive of a first boot, a second one: a shell.
+"$caisson" initramfs build --profile firstboot --platform q35 --no-network --compress none -o initramfs >/dev/null
+mkdir -p more/mnt
 rootfs_busybox "$PWD/more"
-if [ "$form" = static ]; then
-	ln -s ../init more/sbin/caisson-format
-	ln -s ../init more/sbin/mke2fs
-else
-	ln -s caisson-unlock more/sbin/caisson-format
-	mkdir libraries
-	rootfs_add_program "$PWD/libraries" "$(readlink -f "$(command -v mke2fs)")"
-	cp -L "$(command -v mke2fs)" more/sbin/
-	(cd libraries && find . -type f -name '*.so*' -printf '%P\n') | while read -r file; do
-		# Folders that are links in the archive stay links.
-		install -D "libraries/$file" "more/usr/${file#usr/}"
-	done
-fi
 cat >more/shell <<END
 #!/bin/busybox sh
 export PATH=/bin:/sbin
