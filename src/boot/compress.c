@@ -18,8 +18,8 @@ static const struct kind {
 	int least, most, standard;
 	const struct compress_engine *engine;
 } kinds[] = {
-	[COMPRESSION_AUTO] = {"zstd", "CONFIG_RD_ZSTD", 1, 19, 6, &compress_zstd},
-	[COMPRESSION_ZSTD] = {"zstd", "CONFIG_RD_ZSTD", 1, 19, 6, &compress_zstd},
+	[COMPRESSION_AUTO] = {"zstd", "CONFIG_RD_ZSTD", 1, 19, 3, &compress_zstd},
+	[COMPRESSION_ZSTD] = {"zstd", "CONFIG_RD_ZSTD", 1, 19, 3, &compress_zstd},
 	[COMPRESSION_GZIP] = {"gzip", "CONFIG_RD_GZIP", 1, 9, 6, &compress_gzip},
 	[COMPRESSION_XZ] = {"xz", "CONFIG_RD_XZ", 0, 9, 6, &compress_xz},
 	[COMPRESSION_LZ4] = {"lz4", "CONFIG_RD_LZ4", 1, 12, 9, &compress_lz4},

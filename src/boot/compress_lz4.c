@@ -16,7 +16,7 @@ enum {
 	MAGIC = 0x184C2102,
 	BLOCK_SIZE = 8 << 20,
 	WORD = 4,
-	/* A block and its output are 16 MB. */
+	/* A block and what becomes of it are 12 MB. */
 	THREADS_MOST = 2,
 	/* As lz4(1) has it: below, the fast compressor. */
 	LEVEL_HC = 3,
@@ -88,7 +88,9 @@ static int lz4_open(struct compressor **ret_compressor, const struct compressor_
 
 	if (lz4 == NULL)
 		return caisson_fail(err, ENOMEM, "compress");
-	lz4->count = MIN(options->threads, (unsigned int)THREADS_MOST);
+	/* The fast compressor is done before another block is read. */
+	lz4->count =
+		options->level < LEVEL_HC ? 1 : MIN(options->threads, (unsigned int)THREADS_MOST);
 	for (unsigned int i = 0; i < lz4->count; i++) {
 		struct block *block = &lz4->blocks[i];
 

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -84,6 +85,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: pack-archive OUTPUT [KIND[:LEVEL] [THREADS]] <LIST\n");
 		return 2;
 	}
+	signal(SIGPIPE, SIG_IGN);
 	if (pack(argc, argv, &err) < 0) {
 		fprintf(stderr, "pack-archive: %s\n", err.message);
 		return 1;

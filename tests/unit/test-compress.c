@@ -156,7 +156,7 @@ static const struct form {
 	size_t size; /* of the test's data: more than two blocks or jobs, where that is quick */
 } forms[] = {
 	{"zstd:1", decode_zstd, "zstd", 5 << 20},
-	{"zstd", decode_zstd, "zstd", 3 << 20},
+	{"zstd:6", decode_zstd, "zstd", 3 << 20},
 	{"gzip:1", decode_gzip, "gzip", 1 << 20},
 	{"xz:0", decode_xz, "xz", 9 << 20},
 	{"lz4:1", decode_lz4, "lz4", 25 << 20},
@@ -306,7 +306,7 @@ static void test_parse(void **state _unused_)
 		struct compression_choice wanted;
 		int used;
 	} good[] = {
-		{"zstd", {COMPRESSION_ZSTD, 0}, 6},
+		{"zstd", {COMPRESSION_ZSTD, 0}, 3},
 		{"zstd:1", {COMPRESSION_ZSTD, 1}, 1},
 		{"zstd:19", {COMPRESSION_ZSTD, 19}, 19},
 		{"gzip", {COMPRESSION_GZIP, 0}, 6},

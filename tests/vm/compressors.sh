@@ -89,5 +89,7 @@ check 'each form is its own' test "$(for kind in "${kinds[@]}"; do
 	md5sum <"$work/$kind.img.alone"
 done | sort -u | wc -l)" -eq ${#kinds[@]}
 
+"$build/tests/pack-archive" "$work/default.img" <"$work/list"
+check 'zstd is what is made without a word' cmp "$work/default.img" "$work/zstd.img.alone"
 [ "$tap_failed" -eq 0 ] || diag "$(tail -n 5 "$work"/*.log)"
 tap_end
