@@ -12,7 +12,7 @@
 enum { INTO, SAME_PERMISSIONS };
 
 static const struct cli_option options[] = {
-	[INTO] = {"into", 'C', CLI_VALUE, "DIR",
+	[INTO] = {"into", '\0', CLI_VALUE, "DIR",
 		"a folder that is new or empty (FILE's name and .d)", "@directory"},
 	[SAME_PERMISSIONS] = {"same-permissions", '\0', CLI_FLAG, NULL,
 		"as root: owners, setuid bits and device nodes, too", NULL},

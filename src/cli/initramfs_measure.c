@@ -10,6 +10,9 @@
 
 enum { KERNEL, CMDLINE, FIRMWARE, VCPUS, VCPU_TYPE, GUEST_FEATURES, JSON };
 
+/* Which of the banks RTMRs are. */
+enum { SHA384 = 2 };
+
 static const struct cli_option options[] = {
 	[KERNEL] = {"kernel", '\0', CLI_VALUE, "FILE",
 		"the kernel that QEMU starts: for SEV's kernel hashes", "@file"},
@@ -103,19 +106,15 @@ static int read_options(struct cli_context *context,
 
 static void print_text(const struct caisson_initramfs_measurement *measurement, size_t files)
 {
-	const char *extended = NULL;
-
 	printf("archive (%llu bytes, %zu file%s)\n", (unsigned long long)measurement->size, files,
 		files == 1 ? "" : "s");
 	for (size_t i = 0; i < ARRAY_SIZE(measurement->banks); i++)
 		printf("  %-7s %s\n", measurement->banks[i].name, measurement->banks[i].digest);
 	printf("\nTPM PCR 9, extended by the kernel's EFI stub with this archive and nothing else\n");
-	for (size_t i = 0; i < ARRAY_SIZE(measurement->banks); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(measurement->banks); i++)
 		printf("  %-7s %s\n", measurement->banks[i].name, measurement->banks[i].extended);
-		if (strcmp(measurement->banks[i].name, "sha384") == 0)
-			extended = measurement->banks[i].extended;
-	}
-	printf("\nTDX RTMR[2], likewise\n  %-7s %s\n", "sha384", extended);
+	printf("\nTDX RTMR[2], likewise\n  %-7s %s\n", measurement->banks[SHA384].name,
+		measurement->banks[SHA384].extended);
 	if (measurement->sev_table[0] != '\0')
 		printf("\nSEV kernel hashes (QEMU, kernel-hashes=on), sha256\n"
 		       "  kernel  %s\n  initrd  %s\n  cmdline %s\n  table   %s\n",
@@ -160,7 +159,7 @@ static int print_json(
 	if (object == NULL || !json_set_uint(object, "size", measurement->size) ||
 		!json_set(object, "archive", banks_json(measurement, false)) ||
 		!json_set(object, "pcr9_efi_stub", banks_json(measurement, true)) ||
-		!json_set_string(object, "rtmr2_efi_stub", measurement->banks[2].extended) ||
+		!json_set_string(object, "rtmr2_efi_stub", measurement->banks[SHA384].extended) ||
 		(measurement->sev_table[0] != '\0' &&
 			!json_set(object, "sev_kernel_hashes", sev_json(measurement))) ||
 		(measurement->snp_launch[0] != '\0' &&
