@@ -245,7 +245,7 @@ int initramfs_inspect(int fd, const char *what, struct caisson_initramfs_info **
 		r = members_read_file(fd, what, &root.members, err);
 	if (r < 0)
 		return r;
-	r = members_read(&root.members, what, &damage);
+	r = members_read(&root.members, MEMBER_CONTENT_MOST, what, &damage);
 	if (r == -ENOMEM || (r < 0 && root.members.count == 0)) {
 		*err = damage;
 		return r;

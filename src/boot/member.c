@@ -104,10 +104,11 @@ static int append(struct members *members, struct member *member, struct caisson
 	return 0;
 }
 
-int members_read(struct members *members, const char *what, struct caisson_error *err)
+int members_read(
+	struct members *members, uint64_t most, const char *what, struct caisson_error *err)
 {
-	struct member_reader reader = {(const uint8_t *)members->file.data, members->file.size, 0,
-		MEMBER_CONTENT_MOST, what};
+	struct member_reader reader = {
+		(const uint8_t *)members->file.data, members->file.size, 0, most, what};
 	struct member member;
 	int r;
 
@@ -130,7 +131,7 @@ int members_open(int fd, const char *what, struct members *ret_members, struct c
 	int r = members_read_file(fd, what, &members, err);
 
 	if (r == 0)
-		r = members_read(&members, what, err);
+		r = members_read(&members, MEMBER_CONTENT_MOST, what, err);
 	if (r < 0)
 		return r;
 	*ret_members = members;

@@ -51,8 +51,10 @@ struct members {
 /* Reads the file; no member yet. -EFBIG beyond 512 MiB, -EBADMSG when it is empty. */
 int members_read_file(
 	int fd, const char *what, struct members *ret_members, struct caisson_error *err);
-/* Appends the members of the file. What stands in front of a damaged one stays in @members. */
-int members_read(struct members *members, const char *what, struct caisson_error *err);
+/* Appends the members of the file, which hold at most @most bytes. What stands in front of a
+   damaged one stays in @members. */
+int members_read(
+	struct members *members, uint64_t most, const char *what, struct caisson_error *err);
 /* Both. */
 int members_open(int fd, const char *what, struct members *ret_members, struct caisson_error *err);
 void members_done(struct members *members);

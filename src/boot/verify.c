@@ -158,7 +158,7 @@ static int read_archive(int fd, struct verification *verification, struct caisso
 		r = members_read_file(fd, verification->what, &root->members, err);
 	if (r < 0)
 		return r;
-	(void)members_read(&root->members, verification->what, &why);
+	(void)members_read(&root->members, MEMBER_CONTENT_MOST, verification->what, &why);
 	for (size_t i = 0; entries.code == 0 && i < root->members.count; i++)
 		(void)rootfs_add_member(
 			root, &root->members.items[i], i, verification->what, &entries);
