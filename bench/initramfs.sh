@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Boot archives: the time and the size of a build beside mkinitramfs and dracut, of the same files, in one
-# run; and what each compression costs the boot. bench/initramfs BUILD [ROUNDS]
+# run; and what each compression costs the boot. bench/initramfs.sh BUILD [ROUNDS]
 # booster is no package of Debian's, and is not measured.
 set -euo pipefail
 build=$(cd "$1" && pwd)
