@@ -133,9 +133,9 @@ is_root && same 'three programs that need libraries' 3 "$programs"
 if [ -d "$build/guest/static" ] && [ -e "$build/guest/static/caisson-guest" ]; then
 	form static 3000000
 	is_root && same 'none that needs a library' 0 "$programs"
-	"$caisson" initramfs list static.img >list
+	"$caisson" initramfs list static.img >static-list
 	same 'one executable, and nothing beside it but modules' init \
-		"$(awk '/^-/ { print $3 }' list | grep -v '\.ko$\|etc/caisson/modules$')"
+		"$(awk '/^-/ { print $3 }' static-list | grep -v '\.ko$\|etc/caisson/modules$')"
 else
 	skip 'the static form was not built' 'one executable, and nothing beside it but modules'
 fi
