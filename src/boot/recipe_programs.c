@@ -76,6 +76,27 @@ static int group_open(struct group *group, const struct initramfs_recipe *recipe
 	return closure_new(&group->closure, &options, err);
 }
 
+/* A program that moves is known by its real path, which links in @source may lead to. */
+static int use_real_path(struct group *group, size_t index, struct caisson_error *err)
+{
+	size_t count;
+	const struct closure_name *names = closure_names(group->closure, &count);
+
+	for (size_t i = count; i-- > 0;) {
+		char *real;
+
+		if (strcmp(names[i].path, group->sources.items[index]) != 0)
+			continue;
+		real = strdup(names[i].real);
+		if (real == NULL)
+			return out_of_memory(err);
+		free(group->sources.items[index]);
+		group->sources.items[index] = real;
+		return 0;
+	}
+	return 0;
+}
+
 /* Takes @source. Who asked is told when it cannot be. */
 static int group_add(struct group *group, char *source, const char *place, const char *why,
 	struct caisson_error *err)
@@ -85,9 +106,12 @@ static int group_add(struct group *group, char *source, const char *place, const
 	strv_add_owned(&group->sources, source);
 	strv_add(&group->places, place != NULL ? place : "");
 	strv_add(&group->reasons, why != NULL ? why : "");
+	/* @source is the list's now, and stays where it is until the closure has it. */
 	if (!strv_ok(&group->sources) || !strv_ok(&group->places) || !strv_ok(&group->reasons))
 		return out_of_memory(err);
 	r = closure_add_program(group->closure, source, err);
+	if (r == 0 && group->root != NULL && place != NULL)
+		r = use_real_path(group, group->sources.count - 1, err);
 	return r < 0 && why != NULL ? caisson_wrap(err, "%s", why) : r;
 }
 
