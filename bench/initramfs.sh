@@ -109,7 +109,7 @@ chmod +x init
 } >boot.list
 khz=$(awk '/^cpu MHz/ { printf "%d", $4 * 1000; exit }' /proc/cpuinfo)
 start() { # ARCHIVE
-	timeout 300 qemu-system-x86_64 -machine microvm -accel tcg -cpu max -m 1024 -nodefaults \
+	/usr/bin/time -a -o "$2" -f '%U %S' timeout 300 qemu-system-x86_64 -machine microvm -accel tcg -cpu max -m 1024 -nodefaults \
 		-no-user-config -display none -no-reboot -serial file:console -kernel "$kernel" \
 		-initrd "$1" \
 		-append "console=ttyS0 quiet panic=-1 reboot=t rdinit=/init tsc_early_khz=$khz"
@@ -120,10 +120,13 @@ for kind in "${kinds[@]}"; do
 done
 for ((i = 0; i < 3; i++)); do
 	for kind in "${kinds[@]}"; do
-		seconds start "boot.$kind.img" >>"boot.$kind.times"
+		seconds start "boot.$kind.img" "boot.$kind.cpu" >>"boot.$kind.times"
 	done
 done
-printf '%-44s %10s %10s %12s\n' "a start with the files of ${compared[0]}, TCG" best median bytes
+printf '%-44s %10s %10s %12s %s\n' "a start with the files of ${compared[0]}, TCG" best median bytes \
+	'processor time'
 for kind in "${kinds[@]}"; do
-	row "$kind" "boot.$kind.times" "$(stat -c %s "boot.$kind.img")"
+	cpu=$(awk '{ print $1 + $2 }' "boot.$kind.cpu" | statistic median)
+	printf '%s %6.2f s\n' "$(row "$kind" "boot.$kind.times" "$(stat -c %s "boot.$kind.img")")" \
+		"$cpu"
 done

@@ -8,9 +8,9 @@
  * processor time; memory with two threads, of which 7 MB are the program itself:
  *
  *   zstd   1     3     6     9     15      gzip 6    lz4  1     9       xz 6   none
- *   MB     17.1  16.0  14.8  14.4  14.3    16.2      24.1 19.7          11.7   53.4
- *   s      0.18  0.33  1.0   1.9   15      1.8       0.12 1.8           17     0.03
- *   RSS    15    16    20    39    146     8         20   31            46     7    (MB)
+ *   MB     17.1  16.0  14.8  14.4  14.3    16.2      24.1 19.7          11.9   53.4
+ *   s      0.18  0.33  1.0   1.9   15      1.8       0.12 1.8           21     0.03
+ *   RSS    15    16    20    39    146     8         20   31            45     7    (MB)
  *
  * 3 is zstd's default: beyond it, a new build costs more than is saved.
  */
