@@ -174,6 +174,20 @@ static void queue_before(struct load *load, struct loaded *behind, struct loaded
 	behind->previous = loaded;
 }
 
+/* An element that is empty or starts with neither '/' nor a token. */
+static bool is_relative(const struct atom *folders)
+{
+	if (folders == NULL)
+		return false;
+	for (const char *at = folders->text;; at++) {
+		if (*at != '/' && *at != '$')
+			return true;
+		at += strcspn(at, ":");
+		if (*at == '\0')
+			return false;
+	}
+}
+
 static int say_missing(
 	const struct load *load, const struct demand *demand, struct caisson_error *err)
 {
@@ -182,7 +196,13 @@ static int say_missing(
 	caisson_refuse(err, ENOENT, "%s, which %s needs%s%s, was not found", demand->name->text,
 		requester->path->text, demand->reason != NULL ? " " : "",
 		demand->reason != NULL ? demand->reason : "");
-	if (strchr(demand->name->text, '/') != NULL && demand->name->text[0] != '/')
+	if (is_relative(demand->requester->object->rpath) ||
+		is_relative(demand->requester->object->runpath))
+		caisson_hint(err,
+			"a search path of %s depends on the folder that a program is "
+			"started in, which a closure cannot hold",
+			requester->path->text);
+	else if (strchr(demand->name->text, '/') != NULL && demand->name->text[0] != '/')
 		caisson_hint(err, "that name depends on the folder that a program is started in, "
 				  "which a closure cannot hold: link with an absolute path");
 	else

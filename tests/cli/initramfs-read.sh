@@ -170,7 +170,8 @@ else
 	else
 		skip 'dracut is not installed' 'dracut'
 	fi
-	try initramfs build -o caisson.img
+	# Of the form that has shared libraries in it.
+	try env CAISSON_GUEST="$build/guest/bundled" "$caisson" initramfs build -o caisson.img
 	ended 'caisson' 0
 	try initramfs inspect --json caisson.img
 	same 'caisson: its maker' caisson "$(json 'd["maker"]')"

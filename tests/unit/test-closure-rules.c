@@ -255,6 +255,29 @@ static void test_library_path(void **state)
 	assert_null(find(with, "/run/libx.so"));
 }
 
+/* What depends on where a program is started is in no closure: it is missing, and the hint says
+   why. */
+static void test_relative(void **state)
+{
+	static const char *const paths[] = {"lib", "/opt::/lib", ":/opt", "/opt:", "./x"};
+	_cleanup_free_ char *root = make_root(*state, "relative");
+
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		_cleanup_(closure_freep) struct closure *closure = NULL;
+		const struct closure_program *program;
+		size_t count;
+
+		put_elf(root, "prog",
+			&(struct elf_fixture){.interpreter = AARCH64_LOADER,
+				.needed = {"libx.so"},
+				.runpath = paths[i]});
+		closure = close_over(root, "/prog", &plain);
+		program = closure_programs(closure, &count);
+		assert_int_equal(program->problem_count, 1);
+		assert_non_null(strstr(program->problems[0].error.hint, "is started in"));
+	}
+}
+
 static void test_loader_config(void **state)
 {
 	_cleanup_free_ char *root = make_root(*state, "conf"), *said = NULL;
@@ -557,6 +580,7 @@ int main(void)
 		cmocka_unit_test(test_hwcaps_choice),
 		cmocka_unit_test(test_hwcaps_wrong),
 		cmocka_unit_test(test_library_path),
+		cmocka_unit_test(test_relative),
 		cmocka_unit_test(test_loader_config),
 		cmocka_unit_test(test_cache_order),
 		cmocka_unit_test(test_audit),
