@@ -20,7 +20,7 @@ mapfile -t files <files
 program=$(command -v cryptsetup || command -v ls)
 
 # What a tool says about libraries that are missing is no failure here.
-caisson() { "$build/caisson" closure --list --dlopen none "$@" || [ $? -eq 1 ]; }
+caisson() { "$build/caisson" closure --list "$@" || [ $? -eq 1 ]; }
 caisson_all() { "$build/caisson" closure --list --dlopen all "$@" || [ $? -eq 1 ]; }
 libtree_plain() { libtree "$@" || true; }
 libtree_whole() { libtree -vv "$@" || true; }
@@ -38,7 +38,7 @@ by_dracut() {
 
 # Each is a function, its program, and what it is called; in the order in which they take turns.
 peers=(
-	'caisson|true|caisson closure --list --dlopen none'
+	'caisson|true|caisson closure --list'
 	'caisson_all|true|caisson closure --list --dlopen all'
 	'libtree_plain|libtree|libtree (leaves out libc and its like)'
 	'libtree_whole|libtree|libtree -vv'
