@@ -39,6 +39,14 @@ sed -i -E 's/^(lvm2 .*orig.* ).*/\1000000000000000000000000000000000000000000000
 	static/sources.txt
 libraries listed
 ended 'a list that was changed' 1 'lvm2.* is not the file of sources.txt'
+
+# A newer one is known, and not to be had.
+printf '#!/bin/sh\n%s\n' 'echo "Version: 2.03.16-9"' 'echo "Version: 2.03.17-1"' >offline/apt-cache
+libraries listed
+ended 'a newer revision is wanted first' 1 'the source of lvm2 2\.03\.16-9 cannot be had'
+unlike 'another version is not' '2\.03\.17' "$err"
+like 'then what is there is taken, and must be what it was' 'lvm2.* is not the file of sources.txt' "$err"
+printf '#!/bin/sh\nexit 100\n' >offline/apt-cache
 cp "$source/guest/static/sources.txt" static/
 
 try env CAISSON_CACHE="$work/tools" PATH="$work/none" "$(command -v bash)" static/build-libraries
