@@ -41,33 +41,48 @@ by_hand() {
 
 echo "caisson $("$build/caisson" --version | cut -d ' ' -f 2), $accelerator, kernel ${bzimage##*/}, $(nproc) processors, $rounds rounds"
 echo
-: >floor-vmlinux; : >floor-bzimage; : >plain; : >volume
+# The form that is not the build's own, for what the two cost.
+forms=()
+for folder in "$build"/guest/*/; do
+	[ ! -e "$folder/caisson-init" ] || forms+=("$(basename "$folder")")
+done
+with_form() { # FORM ARGUMENT...
+	CAISSON_GUEST=$build/guest/$1 "$build/caisson" "${@:2}"
+}
+for form in "${forms[@]}"; do
+	with_form "$form" run --quiet --volume data:/data ./true-image
+	: >"volume-$form"
+done
+: >floor-vmlinux; : >floor-bzimage; : >plain
 for _ in $(seq "$rounds"); do
 	seconds by_hand "$vmlinux" >>floor-vmlinux
 	seconds by_hand "$bzimage" >>floor-bzimage
 	seconds "$build/caisson" run --quiet ./true-image >>plain
-	seconds "$build/caisson" run --quiet --volume data:/data ./true-image >>volume
+	for form in "${forms[@]}"; do
+		seconds with_form "$form" run --quiet --volume data:/data ./true-image >>"volume-$form"
+	done
 done
 row() { printf '%-52s %8.3f s  %6s x  %6s x\n' "$1" "$(median <"$2")" "$(ratio "$2" floor-vmlinux)" "$(ratio "$2" floor-bzimage)"; }
 printf '%-52s %10s %9s %9s\n' 'a whole start to its end (medians; ratios by pair)' 'time' '/vmlinux' '/bzImage'
 row 'floor: busybox init that powers off, vmlinux (PVH)' floor-vmlinux
 row 'floor: the same, bzImage' floor-bzimage
 row 'caisson run, static true, no volume' plain
-row 'caisson run, static true, one volume' volume
+for form in "${forms[@]}"; do
+	row "caisson run, static true, one volume, $form guest" "volume-$form"
+done
 echo
 
 printf '%-52s %10s\n' 'boot archive' 'bytes'
 size() { printf '%-52s %10d\n' "$1" "$(stat -c %s "$2")"; }
-for kind in '' --no-volumes; do
-	# shellcheck disable=SC2086 # no option is no argument
-	"$build/caisson" initramfs build --quiet -o "archive$kind.img" $kind >/dev/null
-	# shellcheck disable=SC2086
-	"$build/caisson" initramfs build --quiet --compress none -o "raw$kind.img" $kind >/dev/null
+for form in "${forms[@]}"; do
+	for kind in '' --no-volumes; do
+		for compression in zstd none; do
+			# shellcheck disable=SC2086 # no option is no argument
+			with_form "$form" initramfs build --quiet --compress "$compression" -o archive.img $kind >/dev/null
+			size "$form, ${kind:-with volumes}, $compression" archive.img
+		done
+	done
 done
-size 'with encrypted volumes, zstd' archive.img
-size 'with encrypted volumes, uncompressed' raw.img
-size 'without volumes, zstd' archive--no-volumes.img
-size 'without volumes, uncompressed' raw--no-volumes.img
 printf '%-52s %10d\n' 'one known system (19 MB, with encryption)' 19000000
 echo
 
