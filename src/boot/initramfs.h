@@ -78,8 +78,3 @@ int initramfs_explain(const struct initramfs_recipe *recipe,
    /etc/caisson/guest.json, mode 0600. */
 int initramfs_machine_archive(
 	const void *config, size_t size, struct strbuf *buffer, struct caisson_error *err);
-/* Calls @entry for each entry of the archive in @fd, uncompressing what is compressed. */
-struct cpio_entry;
-int initramfs_list(int fd, const char *what,
-	int (*entry)(const struct cpio_entry *entry, void *userdata), void *userdata,
-	struct caisson_error *err);

@@ -1,230 +1,96 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Intel: SDM volume 3, "Microcode Update Facilities". AMD: the container of the kernel's
- * arch/x86/kernel/cpu/microcode/amd.c.
+ * What the kernel takes its processor's microcode from before anything is unpacked
+ * (Documentation/x86/microcode.rst): an uncompressed archive at the very start, with one file a
+ * vendor.
  */
-#include "boot/microcode.h"
-
 #include <errno.h>
 #include <string.h>
 
-#include "base/bytes.h"
+#include "base/io.h"
 #include "base/macros.h"
+#include "boot/build.h"
+#include "boot/compress.h"
 
 enum {
-	UPDATES_MOST = 4096,
+	/* Intel's SDM, 9.11.6: a processor takes an update from a multiple of 16. */
+	ALIGN = 16,
+	UPDATES_MOST = 64 << 20,
 	INTEL_HEADER = 48,
-	INTEL_SIGNATURES_HEADER = 20,
-	INTEL_SIGNATURE = 12,
-	AMD_EQUIVALENCE = 16,
-	AMD_PATCH_HEADER = 64,
-	AMD_TABLE_MOST = 1 << 20,
 };
 
-#define INTEL_PATH   "kernel/x86/microcode/GenuineIntel.bin"
-#define AMD_PATH     "kernel/x86/microcode/AuthenticAMD.bin"
-#define AMD_MAGIC    0x00414d44u
-#define BEHIND_PLACE "it does not stand in an uncompressed archive in front, where kernels look"
-
-bool microcode_is(const char *path)
+static int out_of_memory(struct caisson_error *err)
 {
-	return strcmp(path, INTEL_PATH) == 0 || strcmp(path, AMD_PATH) == 0;
+	return caisson_fail(err, ENOMEM, "write microcode");
 }
 
-/* The file that is being read. */
-struct microcode_file {
-	struct microcodes *updates;
-	const char *vendor;
-	size_t member;
-	const char *problem; /* of all that is in it */
-};
-
-static int append(struct microcode_file *file, struct caisson_initramfs_microcode update)
+static uint32_t word_at(const struct strbuf *data, size_t at)
 {
-	struct microcodes *updates = file->updates;
+	uint32_t word = 0;
 
-	if (updates->count == UPDATES_MOST)
-		return 0;
-	if (updates->count == updates->capacity) {
-		size_t capacity = MAX(updates->capacity * 2, (size_t)16);
-		void *items = reallocarray(updates->items, capacity, sizeof(*updates->items));
+	for (size_t i = 0; i < 4; i++)
+		word |= (uint32_t)(uint8_t)data->data[at + i] << 8 * i;
+	return word;
+}
 
-		if (items == NULL)
-			return -ENOMEM;
-		updates->items = items;
-		updates->capacity = capacity;
+/* Header version 1, and whole: data of 0 bytes stands for 2000 with the header in 2048. */
+static bool is_intel(const struct strbuf *data)
+{
+	return data->size >= INTEL_HEADER && data->size % 4 == 0 && word_at(data, 0) == 1 &&
+	       (word_at(data, 32) == 0 ? 2048 : word_at(data, 32)) <= data->size;
+}
+
+/* The container that amd-ucode comes in: "DMA\0", then the table of equivalent processors. */
+static bool is_amd(const struct strbuf *data)
+{
+	return data->size >= 12 && word_at(data, 0) == 0x00414d44 && word_at(data, 4) == 0;
+}
+
+static int add_vendor(struct cpio_writer *writer, const char *path, const char *const *files,
+	size_t count, bool (*valid)(const struct strbuf *data), struct caisson_error *err)
+{
+	_cleanup_strbuf_ struct strbuf all = STRBUF_INIT;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		_cleanup_strbuf_ struct strbuf one = STRBUF_INIT;
+
+		r = read_file(files[i], UPDATES_MOST, &one, err);
+		if (r == 0 && !valid(&one))
+			r = caisson_refuse(
+				err, EINVAL, "%s holds no microcode for %s", files[i], path);
+		strbuf_add(&all, one.data, one.size);
+		if (r == 0 && all.size > UPDATES_MOST)
+			r = caisson_refuse(
+				err, EFBIG, "more than %d MB of microcode", UPDATES_MOST >> 20);
 	}
-	update.vendor = file->vendor;
-	update.member = file->member;
-	if (update.problem == NULL)
-		update.problem = file->problem;
-	updates->items[updates->count++] = update;
-	return 0;
+	if (r < 0 || count == 0)
+		return r;
+	if (!strbuf_ok(&all))
+		return out_of_memory(err);
+	return cpio_add_data(writer, path, 0644, all.data, all.size, err);
 }
 
-static int broken(struct microcode_file *file, const char *why)
+int initramfs_write_microcode(const struct initramfs_microcode *microcode, uint32_t time,
+	struct sink sink, struct caisson_error *err)
 {
-	return append(file, (struct caisson_initramfs_microcode){.problem = why});
-}
+	static const char *const folders[] = {"kernel", "kernel/x86", "kernel/x86/microcode"};
+	_cleanup_cpio_writer_ struct cpio_writer writer;
+	int r = 0;
 
-static bool sums_to_zero(const uint8_t *data, size_t size)
-{
-	uint32_t sum = 0;
-
-	for (size_t i = 0; i + 4 <= size; i += 4)
-		sum += get_le32(data + i);
-	return sum == 0;
-}
-
-/* The same update for more processors. */
-static int read_intel_signatures(struct microcode_file *file, const uint8_t *table, size_t size,
-	const struct caisson_initramfs_microcode *update)
-{
-	uint32_t count;
-
-	if (size < INTEL_SIGNATURES_HEADER)
-		return 0;
-	count = get_le32(table);
-	if (count > (size - INTEL_SIGNATURES_HEADER) / INTEL_SIGNATURE)
-		return broken(file, "its table of further processors is cut");
-	for (uint32_t i = 0; i < count; i++) {
-		const uint8_t *at = table + INTEL_SIGNATURES_HEADER + (size_t)i * INTEL_SIGNATURE;
-		struct caisson_initramfs_microcode more = *update;
-		int r;
-
-		more.signature = get_le32(at);
-		more.platforms = get_le32(at + 4);
-		r = append(file, more);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static int read_intel(struct microcode_file *file, const uint8_t *data, size_t size)
-{
-	while (size > 0) {
-		struct caisson_initramfs_microcode update = {0};
-		uint32_t contents, total;
-		int r;
-
-		if (size < INTEL_HEADER || get_le32(data) != 1)
-			return broken(file, "what stands there is no update");
-		contents = get_le32(data + 28);
-		total = get_le32(data + 32);
-		if (contents == 0) {
-			contents = 2000;
-			total = 2048;
-		}
-		if (total > size || total < INTEL_HEADER || contents > total - INTEL_HEADER ||
-			(total & 3) != 0 || (contents & 3) != 0)
-			return broken(file, "it is cut");
-		update.revision = get_le32(data + 4);
-		update.date = get_le32(data + 8);
-		update.signature = get_le32(data + 12);
-		update.platforms = get_le32(data + 24);
-		if (!sums_to_zero(data, INTEL_HEADER + contents))
-			update.problem = "its checksum is wrong";
-		r = append(file, update);
-		if (r == 0)
-			r = read_intel_signatures(file, data + INTEL_HEADER + contents,
-				total - INTEL_HEADER - contents, &update);
-		if (r < 0)
-			return r;
-		data += total;
-		size -= total;
-	}
-	return 0;
-}
-
-/* One for each processor that the table in front calls by the patch's number. */
-static int read_amd_patch(
-	struct microcode_file *file, const uint8_t *table, size_t table_size, const uint8_t *patch)
-{
-	struct caisson_initramfs_microcode update = {
-		.revision = get_le32(patch + 4), .date = get_le32(patch)};
-	uint16_t number = get_le16(patch + 24);
-	bool found = false;
-
-	for (size_t i = 0; i + AMD_EQUIVALENCE <= table_size; i += AMD_EQUIVALENCE) {
-		int r;
-
-		if (get_le32(table + i) == 0)
-			break;
-		if (get_le16(table + i + 12) != number)
-			continue;
-		found = true;
-		update.signature = get_le32(table + i);
-		r = append(file, update);
-		if (r < 0)
-			return r;
-	}
-	if (found)
-		return 0;
-	update.problem = "no processor is named for it";
-	return append(file, update);
-}
-
-/* One container: the table, and the patches behind it. Returns through @ret_used where it ends. */
-static int read_amd_container(
-	struct microcode_file *file, const uint8_t *data, size_t size, size_t *ret_used)
-{
-	const uint8_t *table = data + 12;
-	size_t at, table_size;
-
-	*ret_used = size;
-	if (size < 12 || get_le32(data) != AMD_MAGIC || get_le32(data + 4) != 0)
-		return broken(file, "what stands there is no container");
-	table_size = get_le32(data + 8);
-	if (table_size > MIN(size - 12, (size_t)AMD_TABLE_MOST))
-		return broken(file, "its table of processors is cut");
-	for (size_t i = 0; i + AMD_EQUIVALENCE <= table_size; i += AMD_EQUIVALENCE) {
-		if (get_le32(table + i) == 0)
-			break;
-		file->updates->equivalences++;
-	}
-	at = 12 + table_size;
-	/* Each patch gives one update at least. */
-	while (at < size && file->updates->count < UPDATES_MOST) {
-		uint32_t length;
-		int r;
-
-		if (size - at >= 4 && get_le32(data + at) == AMD_MAGIC)
-			break;
-		if (size - at < 8 || get_le32(data + at) != 1)
-			return broken(file, "what stands there is no patch");
-		length = get_le32(data + at + 4);
-		at += 8;
-		if (length < AMD_PATCH_HEADER || length > size - at)
-			return broken(file, "it is cut");
-		r = read_amd_patch(file, table, table_size, data + at);
-		if (r < 0)
-			return r;
-		at += length;
-	}
-	*ret_used = at;
-	return 0;
-}
-
-int microcode_read(struct microcodes *updates, const char *path, const uint8_t *data, size_t size,
-	size_t member, bool late)
-{
-	bool intel = strcmp(path, INTEL_PATH) == 0;
-	struct microcode_file file = {updates, intel ? "GenuineIntel" : "AuthenticAMD", member,
-		late ? BEHIND_PLACE : NULL};
-
-	if (size == 0)
-		return broken(&file, "it is empty");
-	if (intel)
-		return read_intel(&file, data, size);
-	while (size > 0 && updates->count < UPDATES_MOST) {
-		size_t used;
-		int r = read_amd_container(&file, data, size, &used);
-
-		if (r < 0)
-			return r;
-		data += used;
-		size -= used;
-	}
-	return 0;
+	cpio_writer_init(&writer, sink);
+	writer.time = time;
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(folders); i++)
+		r = cpio_add_directory(&writer, folders[i], 0755, err);
+	writer.align = ALIGN;
+	if (r == 0)
+		r = add_vendor(&writer, "kernel/x86/microcode/AuthenticAMD.bin", microcode->amd,
+			microcode->amd_count, is_amd, err);
+	if (r == 0)
+		r = add_vendor(&writer, "kernel/x86/microcode/GenuineIntel.bin", microcode->intel,
+			microcode->intel_count, is_intel, err);
+	writer.align = 1;
+	if (r == 0)
+		r = cpio_finish(&writer, err);
+	return r;
 }

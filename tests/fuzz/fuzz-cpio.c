@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "boot/walk.h"
 #include "fuzz.h"
+#include "inspect/walk.h"
 
 /* Every byte of what an entry points to is there, and every path ends. */
 static int touch(const struct cpio_entry *entry, void *userdata)

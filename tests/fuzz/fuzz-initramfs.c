@@ -10,12 +10,12 @@
 #include <unistd.h>
 
 #include "base/path.h"
-#include "boot/extract.h"
-#include "boot/inspect.h"
-#include "boot/microcode.h"
-#include "boot/modinfo.h"
-#include "boot/snp.h"
 #include "fuzz.h"
+#include "inspect/extract.h"
+#include "inspect/inspect.h"
+#include "inspect/microcode.h"
+#include "inspect/modinfo.h"
+#include "inspect/snp.h"
 
 enum { CONTENT_MOST = 1 << 20, UNPACKED_MOST = 64 };
 

@@ -9,10 +9,10 @@
 
 #include "base/hex.h"
 #include "base/strbuf.h"
-#include "boot/microcode.h"
-#include "boot/packed.h"
-#include "boot/rootfs.h"
-#include "boot/snp.h"
+#include "inspect/microcode.h"
+#include "inspect/packed.h"
+#include "inspect/rootfs.h"
+#include "inspect/snp.h"
 
 /* Appends one entry. */
 static void put(struct strbuf *archive, const char *path, mode_t mode, const char *data,

@@ -16,7 +16,7 @@
 #include "boot/cpio.h"
 #include "boot/initramfs.h"
 #include "boot/modules.h"
-#include "boot/walk.h"
+#include "inspect/walk.h"
 #include "pack.h"
 
 /* Without the syncs of write_file_atomic(): there are hundreds of these. */
