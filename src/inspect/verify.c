@@ -127,7 +127,7 @@ static int verify_list(struct verification *verification)
 			return -ENOMEM;
 		if (path[0] != '\0' && path[0] != '#' &&
 			rootfs_resolve(verification->root, path) == NULL)
-			r = verify_tell(verification, INITRAMFS_MODULES_LIST + 1,
+			r = verify_tell(verification, &INITRAMFS_MODULES_LIST[1],
 				"it lists %s, which is not there", path);
 		line += size + 1;
 	}

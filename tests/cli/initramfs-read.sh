@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Boot archives of all kinds and makers: listed, inspected, unpacked, compared, verified, accounted for,
 # measured.
+# shellcheck disable=SC2016 # what "broken" runs in another shell
 set -u
 # shellcheck source=tests/lib/tap.sh
 . "$(dirname "$0")/../lib/tap.sh"
