@@ -51,21 +51,29 @@ static void set_limits(bool emulated)
 	limit(RLIMIT_CPU, SECONDS);
 	limit(RLIMIT_FSIZE, 0);
 	limit(RLIMIT_NOFILE, 64);
-	/* As the user that it is by now: no more processes. */
-	limit(RLIMIT_NPROC, 0);
-	/* An emulator reserves the whole of its guest's addresses. */
+	/* As the user that it is by now. An emulator has threads, and reserves the whole of its
+	   guest's addresses. */
+	limit(RLIMIT_NPROC, emulated ? 512 : 0);
 	if (!emulated)
 		limit(RLIMIT_AS, (rlim_t)4 << 30);
 }
 
-static void enter(int folder, bool is_root, int report)
+static void enter(int folder, int report)
 {
-	if (!is_root && unshare(CLONE_NEWUSER) < 0)
-		give_up(report, "make a user namespace");
-	/* Good to have, and not what keeps it in. */
-	(void)unshare(CLONE_NEWNET | CLONE_NEWIPC);
 	if (fchdir(folder) < 0 || chroot(".") < 0 || chdir("/") < 0)
 		give_up(report, "enter the bundle");
+}
+
+/* It is killed with us; but we may have been killed before it asked for that, and nobody reads
+ * then. */
+static void die_with_parent(int report)
+{
+	struct pollfd polled = {.fd = report};
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		give_up(report, "be killed with caisson");
+	if (poll(&polled, 1, 0) > 0 && (polled.revents & POLLERR) != 0)
+		_exit(127);
 }
 
 static void drop_privileges(bool is_root, int report)
@@ -78,10 +86,9 @@ static void drop_privileges(bool is_root, int report)
 }
 
 static _Noreturn void run_child(
-	const struct trial *trial, pid_t parent, int null, int output, int report)
+	const struct trial *trial, bool is_root, int null, int output, int report)
 {
 	static char *const environment[] = {NULL};
-	bool is_root = geteuid() == 0;
 	sigset_t none;
 
 	(void)setsid();
@@ -91,14 +98,11 @@ static _Noreturn void run_child(
 	if (dup2(null, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||
 		dup2(output, STDERR_FILENO) < 0)
 		give_up(report, "redirect its output");
-	enter(trial->folder, is_root, report);
+	enter(trial->folder, report);
 	drop_privileges(is_root, report);
 	set_limits(trial->emulator >= 0);
-	/* A change of user clears it; and the parent may have died by now. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-		give_up(report, "be killed with caisson");
-	if (getppid() != parent)
-		_exit(127);
+	/* A change of user would clear it. */
+	die_with_parent(report);
 	(void)close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
 	if (trial->emulator >= 0)
 		(void)execveat(trial->emulator, "", (char *const *)trial->argv, environment,
@@ -106,6 +110,19 @@ static _Noreturn void run_child(
 	else
 		(void)execve(trial->argv[0], (char *const *)trial->argv, environment);
 	give_up(report, "start the bundle's loader");
+}
+
+/* A fork() into namespaces of its own. That of processes lets nothing outlive the first one; it and
+   the network's are good to have, and not what keeps it in. Without root, that of users is. */
+static pid_t fork_apart(bool is_root)
+{
+	const int wanted[] = {CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC, CLONE_NEWPID, 0};
+	pid_t pid = -1;
+
+	for (size_t i = 0; i < ARRAY_SIZE(wanted) && pid < 0; i++)
+		pid = (pid_t)syscall(SYS_clone, SIGCHLD | wanted[i] | (is_root ? 0 : CLONE_NEWUSER),
+			NULL, NULL, NULL, NULL);
+	return pid;
 }
 
 /* Milliseconds that are left; 0: none. */
@@ -198,7 +215,8 @@ int trial_run(const struct trial *trial, struct strbuf *output, int *ret_status,
 {
 	_cleanup_close_ int null = open_file("/dev/null", O_RDONLY, 0, err);
 	_cleanup_close_ int out_read = -1, out_write = -1, report_read = -1, report_write = -1;
-	pid_t pid, parent = getpid();
+	bool is_root = geteuid() == 0;
+	pid_t pid;
 	uint64_t end;
 	int r = null;
 
@@ -208,11 +226,13 @@ int trial_run(const struct trial *trial, struct strbuf *output, int *ret_status,
 		r = make_pipe(&report_read, &report_write, err);
 	if (r < 0)
 		return r;
-	pid = fork();
-	if (pid < 0)
-		return caisson_fail(err, errno, "start the bundle's loader");
+	pid = fork_apart(is_root);
+	if (pid < 0) {
+		snprintf(ret_reason, reason_size, "cannot start it apart: %s", strerror(errno));
+		return 0;
+	}
 	if (pid == 0)
-		run_child(trial, parent, null, out_write, report_write);
+		run_child(trial, is_root, null, out_write, report_write);
 	close(take_fd(&out_write));
 	close(take_fd(&report_write));
 	if (began(report_read, ret_reason, reason_size) == 0) {

@@ -173,7 +173,8 @@ static int check_line(
 	line += strspn(line, " \t");
 	if (line[0] == '\0' || strcmp(line, "statically linked") == 0)
 		return 0;
-	end = strstr(line, " (0x");
+	/* A vdso may have no name. */
+	end = strncmp(line, "(0x", 3) == 0 ? line : strstr(line, " (0x");
 	arrow = strstr(line, " => ");
 	if (end != NULL && strstr(line, "not found") == NULL) {
 		const char *path = arrow != NULL && arrow < end ? arrow + 4 : line;
