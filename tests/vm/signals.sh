@@ -7,10 +7,11 @@ set -u
 . "$(dirname "$0")/../lib/vm.sh"
 vm_begin "$1"
 
-# Prints "ready", and the name of each signal that comes; ends with 9 when told to.
+# Prints "ready", and the name of each signal that comes; ends with 9 when told to. A signal that comes just before
+# read(2) is heeded by the shell when that returns: hence a bound on it.
 trapper='trap "echo got TERM; exit 9" TERM; trap "echo got INT" INT; trap "echo got USR1" USR1
 	trap "echo got HUP" HUP
-	echo ready; while :; do read -r line && echo "line $line"; done'
+	echo ready; while :; do read -r -t 1 line && echo "line $line"; done'
 
 vm_start -i --rm --name trapper "$busybox" sh -c "$trapper"
 check 'the workload started' wait_line "$vm_out" '^ready$'
