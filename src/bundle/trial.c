@@ -8,8 +8,10 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -58,9 +60,30 @@ static void set_limits(bool emulated)
 		limit(RLIMIT_AS, (rlim_t)4 << 30);
 }
 
-static void enter(int folder, int report)
+/* The folder as nobody can change it, in our own mount namespace, or -1: good to have, and not what
+   keeps anybody in. The path is looked up again, as @trial->folder is of the namespace outside. */
+static int open_read_only(const struct trial *trial)
 {
-	if (fchdir(folder) < 0 || chroot(".") < 0 || chdir("/") < 0)
+	struct mount_attr attr = {
+		.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV};
+	int fd = open_tree(
+		AT_FDCWD, trial->path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	struct stat wanted, found;
+
+	if (fd >= 0 && fstat(fd, &found) == 0 && fstat(trial->folder, &wanted) == 0 &&
+		found.st_dev == wanted.st_dev && found.st_ino == wanted.st_ino &&
+		mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static void enter(const struct trial *trial, int report)
+{
+	int fd = open_read_only(trial);
+
+	if (fchdir(fd >= 0 ? fd : trial->folder) < 0 || chroot(".") < 0 || chdir("/") < 0)
 		give_up(report, "enter the bundle");
 }
 
@@ -98,7 +121,7 @@ static _Noreturn void run_child(
 	if (dup2(null, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||
 		dup2(output, STDERR_FILENO) < 0)
 		give_up(report, "redirect its output");
-	enter(trial->folder, report);
+	enter(trial, report);
 	drop_privileges(is_root, report);
 	set_limits(trial->emulator >= 0);
 	/* A change of user would clear it. */
@@ -112,11 +135,12 @@ static _Noreturn void run_child(
 	give_up(report, "start the bundle's loader");
 }
 
-/* A fork() into namespaces of its own. That of processes lets nothing outlive the first one; it and
-   the network's are good to have, and not what keeps it in. Without root, that of users is. */
+/* A fork() into namespaces of its own. That of processes lets nothing outlive the first one. They
+   are good to have, and not what keeps it in; without root, that of users is. */
 static pid_t fork_apart(bool is_root)
 {
-	const int wanted[] = {CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC, CLONE_NEWPID, 0};
+	const int wanted[] = {CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC,
+		CLONE_NEWNS | CLONE_NEWPID, 0};
 	pid_t pid = -1;
 
 	for (size_t i = 0; i < ARRAY_SIZE(wanted) && pid < 0; i++)
@@ -228,7 +252,8 @@ int trial_run(const struct trial *trial, struct strbuf *output, int *ret_status,
 		return r;
 	pid = fork_apart(is_root);
 	if (pid < 0) {
-		snprintf(ret_reason, reason_size, "cannot start it apart: %s", strerror(errno));
+		snprintf(ret_reason, reason_size, "cannot make namespaces for its loader: %s",
+			strerror(errno));
 		return 0;
 	}
 	if (pid == 0)

@@ -11,6 +11,7 @@
 #include "base/strbuf.h"
 
 struct trial {
+	const char *path;        /* of @folder */
 	int folder;              /* the root that it gets */
 	int emulator;            /* a static program that runs it, open; or -1 */
 	const char *const *argv; /* argv[0]: the program, inside the folder; NULL ends it */

@@ -210,7 +210,7 @@ static int list(struct verify *verify, const struct plan_program *program, const
 	_cleanup_free_ char *loader = view_path(program->loader_file->node);
 	_cleanup_strbuf_ struct strbuf output = STRBUF_INIT;
 	const char *argv[8];
-	const struct trial trial = {verify->place->view->fd, emulator, argv};
+	const struct trial trial = {verify->how->root, verify->place->view->fd, emulator, argv};
 	size_t count = 0;
 	int status = 0, r;
 
