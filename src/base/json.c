@@ -5,6 +5,8 @@
 #include <limits.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 #define DEPTH_MOST 32
 
 static inline void tokener_freep(struct json_tokener **tokener)
@@ -199,9 +201,22 @@ bool json_append(struct json_object *array, struct json_object *value)
 	return false;
 }
 
+static struct json_object *new_string(const char *value)
+{
+	_cleanup_free_ char *text = NULL;
+
+	if (utf8_valid(value))
+		return json_object_new_string(value);
+	text = strdup(value);
+	if (text == NULL)
+		return NULL;
+	utf8_force(text);
+	return json_object_new_string(text);
+}
+
 bool json_set_string(struct json_object *object, const char *field, const char *value)
 {
-	return json_set(object, field, json_object_new_string(value));
+	return json_set(object, field, new_string(value));
 }
 
 bool json_set_uint(struct json_object *object, const char *field, uint64_t value)
@@ -221,7 +236,7 @@ bool json_set_strings(struct json_object *object, const char *field, const struc
 	if (array == NULL)
 		return false;
 	for (size_t i = 0; i < list->count; i++) {
-		if (!json_append(array, json_object_new_string(list->items[i])))
+		if (!json_append(array, new_string(list->items[i])))
 			return false;
 	}
 	return json_set(object, field, take_ptr(array));

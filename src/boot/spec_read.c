@@ -225,6 +225,8 @@ static int read_folder(struct spec *spec, const char *path, struct caisson_error
 	}
 	if (!strv_ok(&files))
 		return caisson_fail(err, ENOMEM, "read %s", path);
+	if (files.count == 0)
+		return caisson_refuse(err, ENOENT, "%s holds no recipe (NAME.json)", path);
 	strv_sort(&files);
 	for (size_t i = 0; i < files.count && r == 0; i++)
 		r = read_one(spec, files.items[i], err);

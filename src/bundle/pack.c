@@ -25,12 +25,12 @@ struct pack_format {
 /* Longer suffixes of one end need no order: none ends another. */
 static const struct pack_format formats[] = {
 	{".cpio", archive_write_add_filter_none, NULL, NULL, ENCODE_NONE, false},
-	{".cpio.gz", archive_write_add_filter_gzip, "gzip", "9", ENCODE_NONE, false},
+	{".cpio.gz", archive_write_add_filter_gzip, "gzip", "6", ENCODE_NONE, false},
 	{".cpio.zst", archive_write_add_filter_zstd, "zstd", "9", ENCODE_NONE, false},
 	{".cpio.xz", archive_write_add_filter_none, NULL, NULL, ENCODE_XZ, false},
 	{".cpio.lz4", archive_write_add_filter_none, NULL, NULL, ENCODE_LZ4, false},
 	{".tar", archive_write_add_filter_none, NULL, NULL, ENCODE_NONE, true},
-	{".tar.gz", archive_write_add_filter_gzip, "gzip", "9", ENCODE_NONE, true},
+	{".tar.gz", archive_write_add_filter_gzip, "gzip", "6", ENCODE_NONE, true},
 	{".tar.zst", archive_write_add_filter_zstd, "zstd", "9", ENCODE_NONE, true},
 	{".tar.xz", archive_write_add_filter_none, NULL, NULL, ENCODE_XZ, true},
 };

@@ -180,7 +180,8 @@ static int check_line(
 		const char *path = arrow != NULL && arrow < end ? arrow + 4 : line;
 
 		*end = '\0';
-		return path[0] == '/' ? check_path(verify, program, path, err) : 0;
+		/* Without an arrow it is the vdso. */
+		return path[0] == '/' || path != line ? check_path(verify, program, path, err) : 0;
 	}
 	text_flatten(line);
 	caisson_refuse(err, EPROTO, "%s: its loader says: %s", program, line);
@@ -192,6 +193,11 @@ static int check_output(struct verify *verify, const char *program, struct strbu
 {
 	char *rest = output->data, *line;
 	int r = 0;
+
+	if (status == 0 && output->size == 0) {
+		caisson_refuse(err, EPROTO, "%s: its loader says nothing", program);
+		return unproved(err);
+	}
 
 	/* A NUL ends it: no loader writes one. */
 	while (rest != NULL && (line = strsep(&rest, "\n")) != NULL && r >= 0)

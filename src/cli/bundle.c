@@ -28,7 +28,7 @@ enum {
 
 static const struct cli_option options[] = {
 	[INTO] = {"into", 'o', CLI_VALUE, "WHERE",
-		"the folder, or the archive by its name: .cpio, .tar, also with .gz, .zst, .xz",
+		"the folder, or the archive by its name: .cpio, .tar, also with .gz, .zst, .xz, .lz4",
 		"@directory"},
 	[ROOT] = {"root", '\0', CLI_VALUE, "DIR", "take the programs from this root folder",
 		"@directory"},
@@ -200,16 +200,17 @@ static int print_json(
 
 static void print_sizes(const struct told *told, const struct caisson_bundle_report *report)
 {
-	char size[32], written[32], kept[32], stripped[32];
+	char size[32], written[32], kept[32], stripped[32], archive[32];
 
 	cli_format_size(report->size, size, sizeof(size));
 	cli_format_size(report->written, written, sizeof(written));
 	cli_format_size(report->kept, kept, sizeof(kept));
 	cli_format_size(report->stripped, stripped, sizeof(stripped));
+	cli_format_size(report->archive_size, archive, sizeof(archive));
 	printf("%s: %llu files and %llu links, %s", told->into, (unsigned long long)report->files,
 		(unsigned long long)report->links, size);
 	if (report->archive_size > 0)
-		printf("; the archive has %s%s", written,
+		printf("; the archive has %s%s", archive,
 			report->archive_unchanged ? " (it was there already)" : "");
 	else
 		printf("; written %s, there already %s", written, kept);
@@ -256,6 +257,8 @@ static int add_program(
 	_cleanup_free_ char *folder = NULL, *real = NULL;
 	const char *name = path_base(path);
 
+	if (path[0] == '\0')
+		return caisson_refuse(err, EINVAL, "a program's name is empty");
 	if (root || (path[0] == '/' && strstr(path, "/.") == NULL)) {
 		if (path[0] != '/')
 			return caisson_refuse(
@@ -271,7 +274,6 @@ static int add_program(
 	return 0;
 }
 
-/* Seconds since the epoch: reproducible-builds.org/specs/source-date-epoch. */
 static int make(struct cli_context *context, const struct caisson_bundle_options *bundle,
 	struct caisson_error *err)
 {
@@ -291,7 +293,11 @@ static int make(struct cli_context *context, const struct caisson_bundle_options
 	r = caisson_bundle(bundle, &watcher, &report, err);
 	if (r < 0)
 		return r;
-	return told.json ? print_json(&told, &report, err) : print_text(&told, &report, err);
+	if (told.json)
+		return print_json(&told, &report, err);
+	return cli_common(&command_bundle, context, CLI_QUIET)->count > 0
+		       ? 0
+		       : print_text(&told, &report, err);
 }
 
 static int run(struct cli_context *context, struct caisson_error *err)

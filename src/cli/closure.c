@@ -71,6 +71,8 @@ int cli_path_in_root(const char *root, const char *file, char **ret_path, struct
 {
 	char cwd[PATH_MAX];
 
+	if (file[0] == '\0')
+		return caisson_refuse(err, EINVAL, "a file's name is empty");
 	if (root == NULL && file[0] != '/') {
 		if (getcwd(cwd, sizeof(cwd)) == NULL)
 			return caisson_fail(err, errno, "find the current folder");
@@ -162,6 +164,8 @@ static int check_bundle(struct cli_context *context, struct caisson_error *err)
 {
 	if (context->operands.count > 0)
 		return caisson_refuse(err, EINVAL, "--check takes no FILE");
+	if (cli_has(context, TREE) || cli_has(context, LIST) || cli_has(context, WHY))
+		return caisson_refuse(err, EINVAL, "--check takes no --tree, --list or --why");
 	return cli_bundle_check(
 		cli_value(context, CHECK), cli_value(context, ROOT), cli_has(context, JSON), err);
 }

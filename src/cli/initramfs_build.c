@@ -126,10 +126,13 @@ static int build_output(struct cli_context *context,
 static int write_it(struct cli_context *context, const struct caisson_initramfs_options *options,
 	struct caisson_error *err)
 {
-	const char *path = cli_has(context, OUTPUT) ? cli_value(context, OUTPUT) : "initramfs.img";
+	const char *output = cli_value(context, OUTPUT);
+	const char *path = output != NULL ? output : "initramfs.img";
 	struct stat st;
 	int r;
 
+	if (path[0] == '\0')
+		return caisson_refuse(err, EINVAL, "--output names no file");
 	if (strcmp(path, "-") == 0)
 		return build_output(context, options, err);
 	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))

@@ -22,8 +22,9 @@ static const struct cli_option options[] = {
 static int extract(struct cli_context *context, struct caisson_error *err)
 {
 	const char *path = context->operands.items[0];
-	_cleanup_free_ char *into = cli_has(context, INTO) ? strdup(cli_value(context, INTO))
-							   : format_string("%s.d", path_base(path));
+	const char *given = cli_value(context, INTO);
+	_cleanup_free_ char *into =
+		given != NULL ? strdup(given) : format_string("%s.d", path_base(path));
 	const struct caisson_initramfs_extract_options extract_options = {.into = into,
 		.paths = context->operands.count > 1
 				 ? (const char *const *)&context->operands.items[1]
@@ -32,6 +33,8 @@ static int extract(struct cli_context *context, struct caisson_error *err)
 	_cleanup_close_ int fd = -1;
 	int r;
 
+	if (given != NULL && given[0] == '\0')
+		return caisson_refuse(err, EINVAL, "--into names no folder");
 	if (into == NULL)
 		return caisson_fail(err, ENOMEM, "unpack %s", path);
 	if (extract_options.same_permissions && geteuid() != 0)

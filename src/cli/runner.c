@@ -66,7 +66,7 @@ int cli_run(const struct cli_command *command, cli_open_state open_state, int ar
 	if (cli_common(command, &context, CLI_HELP)->count > 0) {
 		cli_print_help(command, stdout);
 		cli_context_done(&context);
-		return 0;
+		return cli_flush_output() < 0 ? failed : 0;
 	}
 	verbosity.quiet = cli_common(command, &context, CLI_QUIET)->count > 0;
 	verbosity.verbose = cli_common(command, &context, CLI_VERBOSE)->count > 0;
@@ -86,16 +86,13 @@ int cli_run(const struct cli_command *command, cli_open_state open_state, int ar
 }
 
 /* A stream that the caller closed must not be the next file that is opened: what is printed would
-   go into a volume. */
+   go into a volume. What is printed is lost then, so writing it has to fail. */
 static void open_closed_streams(void)
 {
-	int fd;
-
-	do
-		fd = open("/dev/null", O_RDWR);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd >= 0)
-		close(fd);
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_RDWR);
+	}
 }
 
 void cli_begin(void)

@@ -156,7 +156,8 @@ const struct dlopen_rule dlopen_rules[] = {
 		.priority = CLOSURE_DLOPEN_RECOMMENDED,
 		.library = "{lib}/security/%s",
 		.words = {"/etc/pam.d/*", NULL, "*.so"},
-		.config = {"/etc/pam.d/*", "/etc/pam.conf", "/etc/security/*"},
+		.config = {"/etc/pam.d/*", "/etc/pam.conf", "/etc/security/*.conf",
+			"/etc/security/*.d/*.conf"},
 	},
 	{
 		.feature = "LUKS2 tokens",

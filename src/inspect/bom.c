@@ -11,6 +11,7 @@
 #include "base/hex.h"
 #include "base/io.h"
 #include "base/path.h"
+#include "base/utf8.h"
 #include "inspect/rootfs.h"
 
 enum { OS_RELEASE_MOST = 64 << 10 };
@@ -44,40 +45,15 @@ static int hash(const void *data, size_t size, char ret_sha1[static BOM_SHA1_HEX
 	return 0;
 }
 
-/* How many bytes a character of UTF-8 has at @text; 0: none is there. */
-static size_t utf8_length(const unsigned char *text)
-{
-	size_t length = text[0] < 0x80                       ? 1
-			: text[0] >= 0xc2 && text[0] <= 0xdf ? 2
-			: (text[0] & 0xf0) == 0xe0           ? 3
-			: text[0] >= 0xf0 && text[0] <= 0xf4 ? 4
-							     : 0;
-
-	for (size_t i = 1; i < length; i++) {
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-	}
-	/* Surrogates, too long forms, and what is above U+10FFFF. */
-	if ((text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] > 0x9f) ||
-		(text[0] == 0xf0 && text[1] < 0x90) || (text[0] == 0xf4 && text[1] > 0x8f))
-		return 0;
-	return length;
-}
-
-/* JSON is UTF-8; other bytes, and control characters, become '?'. */
+/* Bytes that are not UTF-8, and control characters, become '?'. */
 static char *text_of(const char *name)
 {
 	char *text = strdup(name);
 
-	for (size_t i = 0; text != NULL && text[i] != '\0';) {
-		size_t length = utf8_length((const unsigned char *)text + i);
-
-		if (length == 0)
-			text[i] = '?';
-		i += MAX(length, (size_t)1);
-	}
-	if (text != NULL)
+	if (text != NULL) {
+		utf8_force(text);
 		text_flatten(text);
+	}
 	return text;
 }
 

@@ -110,6 +110,9 @@ cat >recipes/20-more.json <<END
  "files": [{"source": "/nowhere/at/all", "optional": true}],
  "modules": [{"name": "no_such_module", "optional": true}, "virtio_blk"]}
 END
+mkdir none
+expect 'a folder without recipes' 1 'holds no recipe' initramfs build --recipe none -o none.img
+expect 'an output without a name' 2 'names no file' initramfs build -o ''
 echo 'not read' >recipes/README
 try build --recipe recipes -o recipe.img
 ended 'a folder of recipes' 0

@@ -459,6 +459,8 @@ ended 'a system without packages' 0
 same 'nothing is known then' 1 "$(json 'len(d["packages"])')"
 try initramfs bom hostile/terminal.img
 check 'names that are no text' python3 -c 'import json; json.load(open("out", encoding="utf-8"))'
+try initramfs diff --json hostile/terminal.img plain.img
+check 'their differences' python3 -c 'import json; json.load(open("out", encoding="utf-8"))'
 
 # Measured
 

@@ -173,6 +173,14 @@ if [ -w /dev/full ]; then
 	"$caisson" volume list >/dev/full 2>"$work/err"
 	status=$? err=$(cat "$work/err")
 	ended 'an output that cannot be written' 1 'standard output'
+	"$caisson" closure --help >/dev/full 2>"$work/err"
+	status=$? err=$(cat "$work/err")
+	ended 'nor can its help' 1 'standard output'
 fi
+"$caisson" volume list >&- 2>"$work/err"
+status=$? err=$(cat "$work/err")
+ended 'an output that nobody takes' 1 'standard output'
+expect 'an empty argument' 2 'empty' closure ''
+expect 'a program without a name' 2 'empty' bundle --into "$work/none" ''
 
 tap_end

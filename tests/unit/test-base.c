@@ -12,6 +12,7 @@
 #include "base/secret.h"
 #include "base/staging.h"
 #include "base/strbuf.h"
+#include "base/utf8.h"
 
 static void test_error(void **state _unused_)
 {
@@ -98,6 +99,41 @@ static void test_names(void **state _unused_)
 	assert_false(name_valid(most));
 	most[63] = '\0';
 	assert_true(name_valid(most));
+}
+
+static void test_utf8(void **state _unused_)
+{
+	static const char *const good[] = {
+		"", "a", "\xc2\x80", "\xe2\x82\xac", "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf"};
+	static const struct {
+		const char *text, *forced;
+	} bad[] = {
+		{"a\xff", "a?"},
+		{"\xc3", "?"},
+		{"\xe2\x82z", "??z"},
+		{"\xc0\xaf", "??"},
+		{"\xe0\x9f\xbf", "???"},
+		{"\xed\xa0\x80", "???"},
+		{"\xf4\x90\x80\x80", "????"},
+		{"\xc3\xa9\x80", "\xc3\xa9?"},
+	};
+	_cleanup_json_ struct json_object *object = json_object_new_object();
+	const char *text = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		assert_true(utf8_valid(good[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		_cleanup_free_ char *forced = strdup(bad[i].text);
+
+		assert_non_null(forced);
+		assert_false(utf8_valid(forced));
+		utf8_force(forced);
+		assert_string_equal(forced, bad[i].forced);
+	}
+	/* What is printed is JSON, whatever a file is called. */
+	assert_true(json_set_string(object, "path", "dev/\xff"));
+	assert_ok(json_get_string(object, "path", true, &text, NULL), &(struct caisson_error){0});
+	assert_string_equal(text, "dev/?");
 }
 
 static void test_json(void **state _unused_)
@@ -191,6 +227,7 @@ int main(void)
 		cmocka_unit_test(test_secret),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_staging),
 		cmocka_unit_test(test_process),
 		cmocka_unit_test(test_files),

@@ -474,7 +474,11 @@ static void test_plugin_folders(void **state)
 	_cleanup_(closure_freep) struct closure *closure = NULL;
 
 	options.dlopen = CLOSURE_DLOPEN_ALL;
+	options.config = true;
 	put(root, "etc/pam.d/login", pam, sizeof(pam) - 1);
+	put(root, "etc/security/opasswd", "x", 1);
+	put(root, "etc/security/limits.conf", "x", 1);
+	put(root, "etc/security/limits.d/more.conf", "x", 1);
 	put_elf(root, "usr/lib/libpam.so.0", &(struct elf_fixture){.soname = "libpam.so.0"});
 	put_elf(root, "usr/lib/security/pam_unix.so", &(struct elf_fixture){.soname = "u"});
 	put_elf(root, "usr/lib/security/pam_idle.so", &(struct elf_fixture){.soname = "i"});
@@ -494,6 +498,10 @@ static void test_plugin_folders(void **state)
 	assert_null(find(closure, "/usr/lib/pam_evil.so"));
 	assert_true(found_by(closure, "/usr/lib/gconv/UTF-16.so", "dlopen"));
 	assert_true(found_by(closure, "/usr/lib/gconv/gconv-modules", "data"));
+	assert_non_null(find(closure, "/etc/security/limits.conf"));
+	assert_non_null(find(closure, "/etc/security/limits.d/more.conf"));
+	/* Hashes of the passwords that were. */
+	assert_null(find(closure, "/etc/security/opasswd"));
 }
 
 /* ---- scripts, reports ---- */
