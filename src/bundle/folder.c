@@ -131,8 +131,7 @@ static int check_layout(const struct folder *folder, const struct bundle_options
 static int refuse_conflicts(
 	const struct place *place, const struct bundle_options *options, struct caisson_error *err)
 {
-	const char *advice = options->replace
-				     ? "--replace overwrites files and links alone"
+	const char *advice = options->replace ? "--replace overwrites files and links alone"
 			     : options->layout == CAISSON_BUNDLE_FLAT
 				     ? "--replace overwrites it"
 				     : "--layout flat keeps the bundle's libraries apart; "

@@ -157,7 +157,7 @@ const struct dlopen_rule dlopen_rules[] = {
 		.library = "{lib}/security/%s",
 		.words = {"/etc/pam.d/*", NULL, "*.so"},
 		.config = {"/etc/pam.d/*", "/etc/pam.conf", "/etc/security/*.conf",
-			"/etc/security/*.d/*.conf"},
+			"/etc/security/limits.d/*.conf", "/etc/security/namespace.d/*.conf"},
 	},
 	{
 		.feature = "LUKS2 tokens",
