@@ -178,9 +178,10 @@ static int start_qemu(struct start *start, pid_t *ret_pid, struct caisson_error 
 		return caisson_hint(err, "install qemu-system-x86");
 	if (pid < 0)
 		return pid;
-	log_debug(start->log, "QEMU started after %.1f ms (%s, %s)",
+	log_debug(start->log, "QEMU started after %.1f ms (%s, %s, %s)",
 		(double)(now_usec() - start->began) / 1000,
-		start->machine.microvm ? "microvm" : "q35", start->machine.kvm ? "KVM" : "TCG");
+		start->machine.microvm ? "microvm" : "q35", start->machine.kvm ? "KVM" : "TCG",
+		start->machine.vsock_cid != 0 ? "vsock" : "virtio-serial");
 	*ret_pid = pid;
 	return 0;
 }

@@ -73,5 +73,5 @@ rm -rf "$root"
 try timeout 1700 "$caisson" run --verbose --platform q35 --memory 3G --network none "$work/host-image"
 ended 'a machine that is a host runs a machine' 0
 like 'its guest wrote to the volume and read it back' '^written' "$out"
-like 'over vsock' 'vsock' "$err"
+like 'over vsock' 'microvm, TCG, vsock' "$err"
 tap_end
