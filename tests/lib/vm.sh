@@ -81,8 +81,7 @@ vm_sh() { # [OPTION...] SCRIPT
 vm_start() { # ARGUMENT...
 	rm -f "$work/fifo-in" "$work/fifo-out"
 	mkfifo "$work/fifo-in" "$work/fifo-out"
-	# nohup(1) may be what started the tests: its SIGHUP would be ignored here, too.
-	env --default-signal=HUP "$caisson" run "$@" <"$work/fifo-in" >"$work/fifo-out" 2>"$work/background-err" &
+	"$caisson" run "$@" <"$work/fifo-in" >"$work/fifo-out" 2>"$work/background-err" &
 	vm_pid=$!
 	exec {vm_in}>"$work/fifo-in" {vm_out}<"$work/fifo-out"
 }

@@ -3,6 +3,8 @@
 # How a machine ends before its time: signals, a reader that goes away, kill -9.
 # shellcheck disable=SC2016 # what is quoted, the guest expands
 set -u
+# What nohup(1) started would ignore SIGHUP, and a shell cannot change that for itself.
+[ -n "${heeds_hangup-}" ] || heeds_hangup=1 exec env --default-signal=HUP "$0" "$@"
 # shellcheck source=tests/lib/vm.sh
 . "$(dirname "$0")/../lib/vm.sh"
 vm_begin "$1"
