@@ -83,15 +83,15 @@ int caisson_parse_size(const char *text, uint64_t *ret_size, struct caisson_erro
 	return volume_parse_size(text, ret_size, err);
 }
 
-int caisson_volume_create(
-	struct caisson *caisson, const char *name, uint64_t size, struct caisson_error *err)
+int caisson_volume_create(struct caisson *caisson, const char *name,
+	const struct caisson_volume_create_options *options, struct caisson_error *err)
 {
 	_cleanup_(key_service_closep) struct key_service *keys = NULL;
 	int r = key_service_open(&caisson->state, &keys, err);
 
 	if (r < 0)
 		return r;
-	return volume_create(&caisson->state, keys, name, size, &caisson->log, err);
+	return volume_create(&caisson->state, keys, name, options->size, &caisson->log, err);
 }
 
 /* Some of it was read from the container, which belongs to whoever has the disk. */
@@ -173,7 +173,8 @@ int caisson_volume_list(struct caisson *caisson,
 	return r;
 }
 
-int caisson_volume_destroy(struct caisson *caisson, const char *name, struct caisson_error *err)
+int caisson_volume_destroy(struct caisson *caisson, const char *name,
+	struct caisson_volume_destroyed *ret_done _unused_, struct caisson_error *err)
 {
 	_cleanup_(key_service_closep) struct key_service *keys = NULL;
 	struct volume_destroyed done = {0};

@@ -21,14 +21,14 @@ static const struct cli_option create_options[] = {
 static int create(struct cli_context *context, struct caisson_error *err)
 {
 	const char *size = cli_value(context, SIZE), *name = context->operands.items[0];
-	uint64_t bytes = 0;
+	struct caisson_volume_create_options options = {.key = CAISSON_VOLUME_KEY_SERVICE};
 	int r;
 
 	if (size == NULL)
 		return caisson_refuse(err, EINVAL, "how large? Say it with --size: --size 1G");
-	r = caisson_parse_size(size, &bytes, err);
+	r = caisson_parse_size(size, &options.size, err);
 	if (r == 0)
-		r = caisson_volume_create(context->caisson, name, bytes, err);
+		r = caisson_volume_create(context->caisson, name, &options, err);
 	if (r == 0)
 		printf("%s\n", name);
 	return r;
@@ -222,7 +222,7 @@ static int destroy(struct cli_context *context, struct caisson_error *err)
 {
 	for (size_t i = 0; i < context->operands.count; i++) {
 		const char *name = context->operands.items[i];
-		int r = caisson_volume_destroy(context->caisson, name, err);
+		int r = caisson_volume_destroy(context->caisson, name, NULL, err);
 
 		if (r < 0)
 			return r;

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Bulk: much data from files into a payload, or out of one, at the speed of the machine: large
+ * blocks, several threads, O_DIRECT where it can be had. No plain data touches a disk that is not
+ * its target.
+ */
+#pragma once
+
+#include <caisson/error.h>
+#include <stdint.h>
+
+#include "luks/cipher.h"
+
+struct transfer_progress {
+	/* Called from the caller's thread at most ten times a second. */
+	void (*tell)(uint64_t done, uint64_t total, void *userdata);
+	void *userdata;
+};
+
+struct transfer_options {
+	const struct luks_cipher *decrypt; /* what is read is encrypted so; NULL: plain */
+	const struct luks_cipher *encrypt; /* what is written shall be encrypted so; NULL: plain */
+	int to;                            /* borrowed */
+	uint64_t to_base;     /* where in it the target's byte 0 is (the data offset) */
+	uint64_t total;       /* bytes that will come, for the progress; 0: unknown */
+	unsigned int threads; /* 0: as many as there are processors, at most 8 */
+	const struct transfer_progress *progress; /* may be NULL */
+};
+
+struct transfer;
+
+int transfer_new(const struct transfer_options *options, struct transfer **ret_transfer,
+	struct caisson_error *err);
+/*
+ * Queues @length bytes at @from_base + @from_offset of @from for @to_offset of the target.
+ * @from_offset counts for the IV when the source is encrypted, @to_offset when the target is: both
+ * and @length are multiples of that side's sector size. Waits when much is queued. @from is
+ * borrowed until transfer_finish(), or until transfer_drain() said that nothing is queued.
+ * A plain source that ends early within its last sector is filled up with zeros.
+ */
+int transfer_copy(struct transfer *transfer, int from, uint64_t from_base, uint64_t from_offset,
+	uint64_t to_offset, uint64_t length, struct caisson_error *err);
+/* The same for plain bytes in memory, which are copied; the last sector is filled up with zeros. */
+int transfer_data(struct transfer *transfer, const void *data, size_t size, uint64_t to_offset,
+	struct caisson_error *err);
+/* The same for zeros. */
+int transfer_zeros(
+	struct transfer *transfer, uint64_t to_offset, uint64_t length, struct caisson_error *err);
+/* Waits until all that was queued is written (not: synced). The first failure of any thread. */
+int transfer_drain(struct transfer *transfer, struct caisson_error *err);
+/* Ends the threads; what is still queued is dropped unless it was drained. */
+void transfer_free(struct transfer *transfer);
+DEFINE_CLEANUP(struct transfer *, transfer_free);
