@@ -205,13 +205,30 @@ int luks_unlock(const char *path, const struct luks_facts *expected,
 	return luks_device_unlock(&device, path, expected, machine_key, ret_volume_key, err);
 }
 
+static void tell_keyslots(const struct luks_metadata *metadata, struct luks_header *header)
+{
+	for (size_t i = 0; i < metadata->keyslot_count; i++) {
+		const struct luks_keyslot *from = &metadata->keyslots[i];
+		struct luks_keyslot_info *to = &header->slots[i];
+
+		to->number = from->number;
+		snprintf(to->kdf, sizeof(to->kdf), "%s",
+			from->kdf.type[0] != '\0' ? from->kdf.type : from->type);
+		to->iterations = from->kdf.iterations;
+		to->memory = from->kdf.memory_kib * 1024;
+		for (size_t j = 0; j < metadata->token_count; j++)
+			to->recovery |= strcmp(metadata->tokens[j].type, "systemd-recovery") == 0 &&
+					(metadata->tokens[j].keyslots >> from->number & 1) != 0;
+	}
+}
+
 int luks_inspect(const char *path, struct luks_header *ret_header, struct caisson_error *err)
 {
 	_cleanup_luks_device_ struct luks_device device = LUKS_DEVICE_NONE;
 	struct luks_header header = {0};
 	struct luks_metadata metadata;
+	const char *uuid, *label;
 	uint64_t key_size;
-	const char *uuid;
 	int r = luks_device_load(&device, path, err);
 
 	if (r == 0)
@@ -228,6 +245,10 @@ int luks_inspect(const char *path, struct luks_header *ret_header, struct caisso
 	header.keyslots = (unsigned int)metadata.keyslot_count;
 	header.tokens = (unsigned int)metadata.token_count;
 	header.keyslots_size = metadata.keyslots_size;
+	header.integrity = metadata.segment.integrity;
+	label = crypt_get_label(device.context);
+	snprintf(header.label, sizeof(header.label), "%s", label != NULL ? label : "");
+	tell_keyslots(&metadata, &header);
 	(void)crypt_get_metadata_size(device.context, &header.metadata_size, NULL);
 	*ret_header = header;
 	return 0;

@@ -41,5 +41,15 @@ void luks_device_done(struct luks_device *device);
 
 #define _cleanup_luks_device_ _cleanup_(luks_device_done)
 
+/* Opens it read-write, and says how large it is. */
+int luks_open_sized(const char *path, uint64_t *ret_size, struct caisson_error *err);
+/* Makes [@offset, @offset + @length) read as zeros, giving the space back where that can be done.
+ */
+int luks_zero_range(
+	int fd, uint64_t offset, uint64_t length, const char *what, struct caisson_error *err);
+int luks_split_cipher(const char *cipher, char *ret_name, size_t size, const char **ret_mode,
+	struct caisson_error *err);
+int luks_new_volume_key(size_t size, struct secret *ret_key, struct caisson_error *err);
+
 int luks_fingerprint(const struct secret *volume_key, const struct secret *machine_key,
 	uint8_t ret_fingerprint[static LUKS_FINGERPRINT_SIZE], struct caisson_error *err);

@@ -29,14 +29,74 @@ struct luks_facts {
 	uint8_t fingerprint[LUKS_FINGERPRINT_SIZE];
 };
 
+/* What a key is decides what its keyslot costs to open. */
+enum luks_key_kind {
+	LUKS_KEY_MACHINE,    /* LUKS_MACHINE_KEY_SIZE random bytes, the key service's */
+	LUKS_KEY_RANDOM,     /* somebody's random bytes: as cheap (PBKDF2, 1000 iterations) */
+	LUKS_KEY_RECOVERY,   /* random, too, in letters, to be written down; marked by a token */
+	LUKS_KEY_PASSPHRASE, /* chosen by a person: Argon2id */
+};
+
+struct luks_key {
+	enum luks_key_kind kind;
+	struct secret secret;
+};
+
+#define LUKS_KEY_NONE ((struct luks_key){.secret = SECRET_NONE})
+
+/* What a key file's bytes are taken for: random when there are 32 and more, and not only text. */
+enum luks_key_kind luks_key_kind_of(const struct secret *bytes);
+
+struct luks_format_options {
+	const char *cipher;   /* "aes-xts-plain64" */
+	uint32_t key_size;    /* of the volume key, bytes */
+	uint32_t sector_size; /* bytes */
+	const char *label;    /* NULL: none */
+	const struct luks_key *key;
+};
+
+#define LUKS_FORMAT_DEFAULT \
+	((struct luks_format_options){.cipher = "aes-xts-plain64", \
+		.key_size = LUKS_VOLUME_KEY_SIZE, \
+		.sector_size = 4096})
+
 /*
  * Writes a LUKS2 header into the file or device at @path (which is as large as the volume shall
- * be): random volume key, one keyslot opened by @machine_key (PBKDF2-SHA256, 1000 iterations: the
- * key has full entropy), 4096-byte sectors, metadata locking off. Needs neither root nor
- * device-mapper. The caller syncs.
+ * be): random volume key, one keyslot, metadata locking off. Needs neither root nor device-mapper.
+ * The caller syncs.
  */
-int luks_format(const char *path, const struct secret *machine_key, struct luks_facts *ret_facts,
-	struct secret *ret_volume_key, struct caisson_error *err);
+int luks_format(const char *path, const struct luks_format_options *options,
+	struct luks_facts *ret_facts, struct secret *ret_volume_key, struct caisson_error *err);
+
+/* How far a header is obeyed. */
+struct luks_limits {
+	uint64_t
+		memory; /* for opening a keyslot, bytes; 0: 1 GiB. Time is bounded along with it. */
+};
+
+#define LUKS_OPEN_KEY_MOST 128 /* bytes of a volume key of any container that is opened */
+
+struct luks_opened {
+	struct luks_facts facts; /* as the header says; fingerprint zero */
+	unsigned int keyslot;    /* that the key opened */
+	uint64_t payload_size;   /* bytes; 0: to the end of the file or device */
+	bool integrity;          /* dm-integrity is under it: the kernel alone can read it */
+	struct secret volume_key;
+};
+
+/*
+ * Opens any keyslot that @key fits, of a container that need not be ours. -ENOKEY when it fits
+ * none; -E2BIG when a keyslot was left out because it is above the limits; -ENOTSUP; -EBADMSG.
+ */
+int luks_open(const char *path, const struct luks_key *key, const struct luks_limits *limits,
+	struct luks_opened *ret_opened, struct caisson_error *err);
+
+/* Both work on the header at @path alone; see luks/header.h for doing so in memory. */
+int luks_key_add(const char *path, const struct secret *volume_key, const struct luks_key *key,
+	unsigned int *ret_keyslot, struct caisson_error *err);
+/* Overwrites its area. -ENOENT; -EPERM for the last one. */
+int luks_key_remove(const char *path, unsigned int keyslot, struct caisson_error *err);
+
 /* Loads the header at @path and refuses (-EPERM, naming what differs) unless it is what @expected
    says; opens the keyslot and checks the volume key's fingerprint. -ENOKEY when the key does not
    fit, -EBADMSG when there is no usable header. */
@@ -63,12 +123,23 @@ int luks_format_passphrase(const char *path, const struct secret *passphrase,
 int luks_activate_passphrase(const char *path, const char *name, const struct secret *passphrase,
 	struct caisson_error *err);
 int luks_deactivate(const char *name, struct caisson_error *err);
+
+/* One keyslot, for people. */
+struct luks_keyslot_info {
+	unsigned int number;
+	bool recovery; /* a token says so */
+	char kdf[16];
+	uint64_t memory, iterations; /* bytes */
+};
 /* What the header itself says, for people; nothing in it is trusted. */
 struct luks_header {
 	struct luks_facts facts; /* fingerprint zero */
 	unsigned int keyslots;   /* in use */
 	unsigned int tokens;
 	uint64_t metadata_size, keyslots_size; /* bytes */
+	char label[48];
+	bool integrity;
+	struct luks_keyslot_info slots[32]; /* the first @keyslots of them */
 };
 int luks_inspect(const char *path, struct luks_header *ret_header, struct caisson_error *err);
 /* Overwrites both headers and every keyslot area, also where the header is damaged, and syncs: no

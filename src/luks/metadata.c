@@ -191,10 +191,22 @@ static int parse_digest(struct luks_metadata *metadata, unsigned int number _unu
 }
 
 static int parse_token(struct luks_metadata *metadata, unsigned int number _unused_,
-	struct json_object *object _unused_, struct caisson_error *err _unused_)
+	struct json_object *object, struct caisson_error *err)
 {
+	struct luks_token *token = &metadata->tokens[metadata->token_count];
+	const char *type = NULL;
+	int r;
+
+	if (metadata->token_count == LUKS_OBJECTS_MOST)
+		return caisson_refuse(err, EINVAL, "there are too many tokens");
 	metadata->token_count++;
-	return 0;
+	r = json_get_string(object, "type", true, &type, err);
+	if (r < 0)
+		return r;
+	/* Anybody's name is anybody's length: what does not fit is no type that we know. */
+	if (strlen(type) < sizeof(token->type))
+		strcpy(token->type, type);
+	return get_numbers(object, "keyslots", &token->keyslots, err);
 }
 
 /* Walks the numbered objects under @field. */

@@ -57,6 +57,11 @@ struct luks_digest {
 	bool of_data;      /* bound to segment 0 */
 };
 
+struct luks_token {
+	char type[32];     /* "" when it is longer */
+	uint32_t keyslots; /* one bit a number */
+};
+
 struct luks_metadata {
 	struct luks_keyslot keyslots[LUKS_OBJECTS_MOST];
 	size_t keyslot_count;
@@ -64,6 +69,7 @@ struct luks_metadata {
 	size_t digest_count;
 	struct luks_segment segment; /* the one with the lowest number */
 	size_t segment_count;
+	struct luks_token tokens[LUKS_OBJECTS_MOST];
 	size_t token_count;
 	char requirement[64]; /* the first mandatory one; "" when there is none */
 	uint64_t json_size, keyslots_size;

@@ -124,12 +124,15 @@ static int make_container(const char *path, const char *name, uint64_t size,
 	_cleanup_secret_ struct secret volume_key = SECRET_NONE;
 	_cleanup_mkfs_ struct mkfs mkfs = MKFS_NONE;
 	_cleanup_close_ int fd = -1;
+	const struct luks_key key = {.kind = LUKS_KEY_MACHINE, .secret = *machine_key};
+	struct luks_format_options options = LUKS_FORMAT_DEFAULT;
 	int r = make_file(path, size, &fd, err);
 
+	options.key = &key;
 	if (r == 0)
 		r = mkfs_start(&mkfs, size - LUKS_DATA_OFFSET, name, err);
 	if (r == 0)
-		r = luks_format(path, machine_key, ret_facts, &volume_key, err);
+		r = luks_format(path, &options, ret_facts, &volume_key, err);
 	if (r == 0)
 		r = mkfs_wait(&mkfs, err);
 	if (r == 0)

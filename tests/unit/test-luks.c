@@ -44,6 +44,17 @@ static void make_empty(const char *path, uint64_t size)
 	close(fd);
 }
 
+static int format(const char *path, const struct secret *machine_key, struct luks_facts *facts,
+	struct secret *volume_key, struct caisson_error *err)
+{
+	/* Borrowed. */
+	const struct luks_key key = {.kind = LUKS_KEY_MACHINE, .secret = *machine_key};
+	struct luks_format_options options = LUKS_FORMAT_DEFAULT;
+
+	options.key = &key;
+	return luks_format(path, &options, facts, volume_key, err);
+}
+
 static void make_container(struct container *container, void **state, const char *name)
 {
 	struct caisson_error err = {0};
@@ -51,7 +62,7 @@ static void make_container(struct container *container, void **state, const char
 	*container = (struct container){.path = path_join(*state, name)};
 	make_empty(container->path, CONTAINER_SIZE);
 	assert_ok(secret_random(&container->machine_key, LUKS_MACHINE_KEY_SIZE, &err), &err);
-	assert_ok(luks_format(container->path, &container->machine_key, &container->facts,
+	assert_ok(format(container->path, &container->machine_key, &container->facts,
 			  &container->volume_key, &err),
 		&err);
 }
@@ -121,16 +132,16 @@ static void test_format_refuses(void **state)
 	assert_ok(secret_random(&key, LUKS_MACHINE_KEY_SIZE, &err), &err);
 	assert_ok(secret_random(&shorter, 16, &err), &err);
 	make_empty(path, 16 << 20);
-	assert_refused(luks_format(path, &key, &facts, &out, &err), &err, EINVAL);
+	assert_refused(format(path, &key, &facts, &out, &err), &err, EINVAL);
 	make_empty(path, (20 << 20) + 512);
-	assert_refused(luks_format(path, &key, &facts, &out, &err), &err, EINVAL);
+	assert_refused(format(path, &key, &facts, &out, &err), &err, EINVAL);
 	make_empty(path, 20 << 20);
-	assert_refused(luks_format(path, &shorter, &facts, &out, &err), &err, EINVAL);
-	assert_refused(luks_format(*state, &key, &facts, &out, &err), &err, EISDIR);
-	assert_refused(luks_format("/nowhere", &key, &facts, &out, &err), &err, ENOENT);
+	assert_refused(format(path, &shorter, &facts, &out, &err), &err, EINVAL);
+	assert_refused(format(*state, &key, &facts, &out, &err), &err, EISDIR);
+	assert_refused(format("/nowhere", &key, &facts, &out, &err), &err, ENOENT);
 	unlink(path);
 	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_refused(luks_format(path, &key, &facts, &out, &err), &err, EINVAL);
+	assert_refused(format(path, &key, &facts, &out, &err), &err, EINVAL);
 	assert_refused(luks_unlock(path, &facts, &key, &out, &err), &err, EINVAL);
 	assert_refused(luks_erase(path, &err), &err, EINVAL);
 	assert_null(out.data);
@@ -420,7 +431,7 @@ static void test_erase(void **state)
 
 	/* A header that cannot be read is no reason to leave the keyslots. */
 	secret_done(&container.volume_key);
-	assert_ok(luks_format(container.path, &container.machine_key, &container.facts,
+	assert_ok(format(container.path, &container.machine_key, &container.facts,
 			  &container.volume_key, &err),
 		&err);
 	flip(container.path, 4200);
