@@ -11,14 +11,22 @@
 #include "key/service.h"
 
 /*
- *   volumes/NAME/container   the LUKS2 container; locked while a machine has it open
- *   volumes/NAME/holder      name of the machine that had it last
+ *   volumes/NAME/container   the LUKS2 container; locked while anybody has it open
+ *   volumes/NAME/device      instead of it: path of the block device that is the container
+ *   volumes/NAME/holder      who had it last
+ *   volumes/NAME/redo        a change to the container that is being made (volume/redo.h)
+ *   volumes/NAME/rekey       a change of its keys that is being made (volume/keys.c)
  *   volumes/.pending-NAME    UUID of a volume whose key is being put beside a folder that is not
- * there yet: what tells the key that a killed create left from the key of a volume whose folder is
- * only missing (on a disk that is not mounted, say)
+ *                            there yet: what tells the key that a killed create left from the key
+ *                            of a volume whose folder is only missing (on a disk that is not
+ *                            mounted, say); in a second line the device that has its header
+ *   open/NAME/               sockets and FUSE mount of a volume that is served from user space
+ *   mounts/NAME              where it is mounted unless somebody says otherwise
  */
 struct volume_layout {
-	char *volumes, *folder, *container, *holder, *pending;
+	char *state, *volumes, *folder, *container, *holder, *pending, *device_file, *rekey, *open,
+		*mounts;
+	bool on_device; /* @container is a block device */
 };
 
 #define VOLUME_LAYOUT_NONE ((struct volume_layout){.volumes = NULL})
@@ -42,8 +50,18 @@ int volumes_lock(const struct volume_layout *layout, int *ret_lock, struct caiss
 /* Opens and locks the container. -EBUSY, naming the holder, when another has it; -ENOENT. */
 int volume_lock_container(const struct volume_layout *layout, const char *name, int flags,
 	int *ret_fd, struct caisson_error *err);
-/* The machine that had the container last; "" when none did. */
-void volume_read_holder(const struct volume_layout *layout, char *ret_holder, size_t size);
+
+/* A machine's name, or what else has it ("caisson volume copy (process 7)"). */
+struct volume_holder {
+	char text[128]; /* "" when none did */
+	bool machine;
+};
+/* Whoever had the container last. */
+void volume_read_holder(const struct volume_layout *layout, struct volume_holder *ret_holder);
+/* Under the lock on the volumes, as reading. */
+int volume_write_holder(
+	const struct volume_layout *layout, const char *text, struct caisson_error *err);
+
 /* Undoes what a create of @name left that was killed between its key and its folder. Under the lock
    on the volumes. */
 int volume_recover(const struct volume_layout *layout, struct key_service *keys, const char *name,

@@ -1,61 +1,115 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Who has a volume: locks that go with their holder, and the holder's name for those it keeps out. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #include "base/io.h"
 #include "base/path.h"
+#include "base/strbuf.h"
 #include "volume/layout.h"
-#include "volume/volume.h"
 
-static int need_key(struct key_service *keys, const char *name, struct caisson_error *err)
+#define LOCK_TRY_US 2000
+
+int volumes_lock(const struct volume_layout *layout, int *ret_lock, struct caisson_error *err)
 {
-	struct key_record record;
-	int r = key_service_find(keys, name, &record, err);
+	_cleanup_close_ int fd = open_file(layout->volumes, O_RDONLY | O_DIRECTORY, 0, err);
+	uint64_t until = now_usec() + VOLUMES_LOCK_WAIT_S * UINT64_C(1000000);
+	const struct timespec pause = {.tv_nsec = LOCK_TRY_US * 1000};
 
-	if (r != -ENOENT)
-		return r;
-	caisson_refuse(err, ENOKEY, "the key service has no key for the volume %s", name);
-	return caisson_hint(err,
-		"nothing opens it without its key: restore the key service's database from a "
-		"backup, or give the volume up: caisson volume destroy %s",
-		name);
+	if (fd < 0)
+		return fd;
+	/* A holder that was stopped must not stop us: flock() itself would wait for ever. */
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return caisson_fail(err, errno, "lock %s", layout->volumes);
+		if (now_usec() > until)
+			return caisson_refuse(err, EBUSY,
+				"another command has held the lock on %s for %d seconds",
+				layout->volumes, VOLUMES_LOCK_WAIT_S);
+		(void)nanosleep(&pause, NULL);
+	}
+	*ret_lock = take_fd(&fd);
+	return 0;
+}
+
+/* A device's path may be a link (/dev/disk/by-id); a file of the volume is never followed through
+   one. Neither is waited for. O_EXCL on a device: not while the kernel has it mounted or mapped. */
+static int open_container(const struct volume_layout *layout, int flags, struct caisson_error *err)
+{
+	int more = layout->on_device ? O_EXCL : O_NOFOLLOW;
+	_cleanup_close_ int fd =
+		open_file(layout->container, flags | more | O_NONBLOCK | O_NOCTTY, 0, err);
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return caisson_fail(err, errno, "stat %s", layout->container);
+	if (layout->on_device ? !S_ISBLK(st.st_mode) : !S_ISREG(st.st_mode))
+		return caisson_refuse(err, EBADMSG, "%s is not a %s", layout->container,
+			layout->on_device ? "block device" : "regular file");
+	return take_fd(&fd);
+}
+
+static int refuse_held(
+	const struct volume_layout *layout, const char *name, struct caisson_error *err)
+{
+	struct volume_holder holder;
+
+	volume_read_holder(layout, &holder);
+	if (holder.text[0] == '\0')
+		return caisson_refuse(
+			err, EBUSY, "the volume %s is in use by another command", name);
+	if (!holder.machine)
+		return caisson_refuse(
+			err, EBUSY, "the volume %s is in use by %s", name, holder.text);
+	caisson_refuse(err, EBUSY, "the volume %s is in use by the machine %s", name, holder.text);
+	return caisson_hint(err, "stop %s first, or wait for it to end", holder.text);
+}
+
+int volume_lock_container(const struct volume_layout *layout, const char *name, int flags,
+	int *ret_fd, struct caisson_error *err)
+{
+	_cleanup_close_ int fd = open_container(layout, flags, err);
+
+	if (fd == -EBUSY && layout->on_device)
+		return refuse_held(layout, name, err);
+	if (fd < 0)
+		return fd;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+		*ret_fd = take_fd(&fd);
+		return 0;
+	}
+	if (errno != EWOULDBLOCK)
+		return caisson_fail(err, errno, "lock %s", layout->container);
+	return refuse_held(layout, name, err);
+}
+
+void volume_read_holder(const struct volume_layout *layout, struct volume_holder *ret_holder)
+{
+	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
+
+	*ret_holder = (struct volume_holder){.machine = false};
+	if (read_file(layout->holder, sizeof(ret_holder->text), &text, NULL) < 0 ||
+		text.data == NULL)
+		return;
+	text.data[strcspn(text.data, "\n")] = '\0';
+	text_flatten(text.data);
+	snprintf(ret_holder->text, sizeof(ret_holder->text), "%s", text.data);
+	ret_holder->machine = name_valid(text.data);
 }
 
 /* Whoever reads it holds the lock on the volumes as we do, so plain writing will do; nor need it
-   survive the machine that it names. */
-static int write_holder(
-	const struct volume_layout *layout, const char *holder, struct caisson_error *err)
+   survive what it names. */
+int volume_write_holder(
+	const struct volume_layout *layout, const char *text, struct caisson_error *err)
 {
 	_cleanup_close_ int fd =
 		open_file(layout->holder, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600, err);
 
-	return fd < 0 ? fd : write_all(fd, holder, strlen(holder), layout->holder, err);
-}
-
-int volume_lock(const struct state *state, struct key_service *keys, const char *name,
-	const char *holder, int *ret_fd, struct caisson_error *err)
-{
-	_cleanup_volume_layout_ struct volume_layout layout = VOLUME_LAYOUT_NONE;
-	/* In this order: the container's lock is there, or given back, when the volumes' is. */
-	_cleanup_close_ int lock = -1, fd = -1;
-	int r = volume_layout(state, name, &layout, err);
-
-	if (r == 0)
-		r = name_check("machine", holder, err);
-	if (r == 0)
-		r = volumes_lock(&layout, &lock, err);
-	if (r < 0)
-		return r;
-	if (!volume_exists(&layout))
-		return volume_missing(name, err);
-	r = volume_lock_container(&layout, name, O_RDWR, &fd, err);
-	if (r == 0)
-		r = need_key(keys, name, err);
-	if (r == 0)
-		r = write_holder(&layout, holder, err);
-	if (r < 0)
-		return r;
-	*ret_fd = take_fd(&fd);
-	return 0;
+	return fd < 0 ? fd : write_all(fd, text, strlen(text), layout->holder, err);
 }
