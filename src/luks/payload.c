@@ -5,8 +5,9 @@
 #include <pthread.h>
 #include <string.h>
 
-#define CHUNK_SIZE (256u << 10) /* small enough to stay in a processor's cache between the steps \
-				 */
+#define CHUNK_SIZE \
+	(256u << 10) /* small enough to stay in a processor's cache between the steps \
+		      */
 #define SECTOR_MOST 4096u
 
 /* What one call works with; idle ones wait in a list, as many as there were calls at once. */

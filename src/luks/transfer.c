@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Ranges stand in a ring; each thread takes a chunk off the first one, reads it, encrypts it in
+ * place and writes it. Plain preads and pwrites: with two threads and 1 MiB at a time they keep a
+ * disk as busy as io_uring does (docs/performance.md).
+ */
+#include "luks/transfer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "base/io.h"
+#include "base/macros.h"
+#include "luks/target.h"
+
+#define CHUNK_SIZE   TARGET_WRITE_MOST
+#define THREADS_MOST 8u
+#define RANGES_MOST  256u
+#define TELL_USEC    100000u
+
+enum kind { KIND_FILE, KIND_DATA, KIND_ZEROS };
+
+struct range {
+	enum kind kind;
+	int from;
+	uint64_t from_base, from_offset, to_offset, length;
+	uint8_t *data; /* KIND_DATA: one of the transfer's buffers, of up to CHUNK_SIZE bytes */
+};
+
+struct worker {
+	struct transfer *transfer;
+	pthread_t thread;
+	bool started;
+	struct luks_cipher_run *decrypt, *encrypt; /* NULL where that side is plain */
+	uint8_t *buffer;                           /* TARGET_BUFFER_SIZE */
+};
+
+struct transfer {
+	struct target target;
+	uint64_t to_base, total;
+	uint32_t from_unit, to_unit; /* sector sizes; 1 where that side is plain */
+	const struct transfer_progress *progress;
+	uint64_t told; /* when, microseconds */
+	/* Of the caller's thread: bytes of transfer_data() that wait for their neighbours. */
+	struct range pending;
+
+	pthread_mutex_t lock;
+	pthread_cond_t work; /* there is something to do, or nothing any more */
+	pthread_cond_t room; /* for the caller: something was done */
+	struct range ranges[RANGES_MOST];
+	unsigned int first, count; /* of the ring */
+	unsigned int busy;         /* threads that work on a chunk */
+	uint8_t *spare[THREADS_MOST + 2];
+	unsigned int spares, buffers; /* buffers: all that there are */
+	uint64_t done;
+	bool stop;
+	struct caisson_error failure; /* the first; code 0: none */
+
+	unsigned int threads;
+	struct worker workers[THREADS_MOST];
+};
+
+/* Not swapped where the limit on locked memory allows that, and never in a core dump. */
+static uint8_t *buffer_new(void)
+{
+	uint8_t *buffer = mmap(NULL, TARGET_BUFFER_SIZE, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (buffer == MAP_FAILED)
+		return NULL;
+	(void)mlock(buffer, TARGET_BUFFER_SIZE);
+	(void)madvise(buffer, TARGET_BUFFER_SIZE, MADV_DONTDUMP);
+	return buffer;
+}
+
+static void buffer_free(uint8_t *buffer)
+{
+	if (buffer == NULL)
+		return;
+	explicit_bzero(buffer, TARGET_BUFFER_SIZE);
+	munmap(buffer, TARGET_BUFFER_SIZE);
+}
+
+static int source_fails(struct caisson_error *err, uint64_t at)
+{
+	return caisson_refuse(
+		err, ENODATA, "the source ends early, at %llu", (unsigned long long)at);
+}
+
+/* Zeros in the place of what a plain source lacks of its last sector, and of nothing more. */
+static int read_source(const struct transfer *transfer, const struct range *range, bool last,
+	uint8_t *data, size_t size, struct caisson_error *err)
+{
+	uint64_t at = range->from_base + range->from_offset;
+	size_t have = 0;
+
+	while (have < size) {
+		ssize_t n = pread(range->from, data + have, size - have, (off_t)(at + have));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return caisson_fail(err, errno, "read the source");
+		if (n == 0)
+			break;
+		have += (size_t)n;
+	}
+	if (have == size)
+		return 0;
+	if (!last || transfer->from_unit > 1 || size - have >= transfer->to_unit)
+		return source_fails(err, at + have);
+	memset(data + have, 0, size - have);
+	return 0;
+}
+
+static int move_chunk(
+	struct worker *worker, const struct range *chunk, bool last, struct caisson_error *err)
+{
+	struct transfer *transfer = worker->transfer;
+	uint64_t to = transfer->to_base + chunk->to_offset;
+	/* Where in memory it must be, so that whole pages of the target are whole pages there. */
+	uint8_t *data = worker->buffer + to % TARGET_PAGE;
+	size_t size = (size_t)chunk->length;
+	int r = 0;
+
+	if (chunk->kind == KIND_FILE)
+		r = read_source(transfer, chunk, last, data, size, err);
+	else if (chunk->kind == KIND_DATA)
+		data = chunk->data + to % TARGET_PAGE;
+	else
+		memset(data, 0, size);
+	if (r == 0 && chunk->kind == KIND_FILE && worker->decrypt != NULL)
+		r = luks_cipher_run(worker->decrypt, chunk->from_offset, data, size, err);
+	if (r == 0 && worker->encrypt != NULL)
+		r = luks_cipher_run(worker->encrypt, chunk->to_offset, data, size, err);
+	return r < 0 ? r : target_write(&transfer->target, to, data, size, err);
+}
+
+/* Takes the front of the first range. The lock is held. Returns whether it was all of it. */
+static bool take_chunk(struct transfer *transfer, struct range *ret_chunk)
+{
+	struct range *range = &transfer->ranges[transfer->first];
+
+	*ret_chunk = *range;
+	ret_chunk->length = MIN(range->length, (uint64_t)CHUNK_SIZE);
+	range->from_offset += ret_chunk->length;
+	range->to_offset += ret_chunk->length;
+	range->length -= ret_chunk->length;
+	if (range->length > 0)
+		return false;
+	transfer->first = (transfer->first + 1) % RANGES_MOST;
+	transfer->count--;
+	return true;
+}
+
+static void finish_chunk(struct transfer *transfer, const struct range *chunk, int r,
+	const struct caisson_error *failure)
+{
+	transfer->busy--;
+	if (chunk->kind == KIND_DATA)
+		transfer->spare[transfer->spares++] = chunk->data;
+	if (r == 0)
+		transfer->done += chunk->length;
+	else if (transfer->failure.code == 0)
+		transfer->failure = *failure;
+	if (transfer->failure.code != 0)
+		pthread_cond_broadcast(&transfer->work);
+	pthread_cond_signal(&transfer->room);
+}
+
+static void *work(void *userdata)
+{
+	struct worker *worker = userdata;
+	struct transfer *transfer = worker->transfer;
+
+	pthread_mutex_lock(&transfer->lock);
+	for (;;) {
+		struct caisson_error failure = {0};
+		struct range chunk;
+		bool last;
+		int r;
+
+		while (transfer->count == 0 && !transfer->stop && transfer->failure.code == 0)
+			pthread_cond_wait(&transfer->work, &transfer->lock);
+		if (transfer->stop || transfer->failure.code != 0)
+			break;
+		last = take_chunk(transfer, &chunk);
+		transfer->busy++;
+		pthread_mutex_unlock(&transfer->lock);
+		r = move_chunk(worker, &chunk, last, &failure);
+		pthread_mutex_lock(&transfer->lock);
+		finish_chunk(transfer, &chunk, r, &failure);
+	}
+	pthread_mutex_unlock(&transfer->lock);
+	return NULL;
+}
+
+/* With every signal blocked: they are the caller's thread's. */
+static int start_worker(struct worker *worker, struct caisson_error *err)
+{
+	sigset_t all, before;
+	int code;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	code = pthread_create(&worker->thread, NULL, work, worker);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (code != 0)
+		return caisson_fail(err, code, "start a thread");
+	worker->started = true;
+	return 0;
+}
+
+static int worker_init(struct worker *worker, struct transfer *transfer,
+	const struct transfer_options *options, struct caisson_error *err)
+{
+	int r = 0;
+
+	worker->transfer = transfer;
+	worker->buffer = buffer_new();
+	if (worker->buffer == NULL)
+		return caisson_fail(err, ENOMEM, "make room for a transfer");
+	if (options->decrypt != NULL)
+		r = luks_cipher_run_new(options->decrypt, false, &worker->decrypt, err);
+	if (r == 0 && options->encrypt != NULL)
+		r = luks_cipher_run_new(options->encrypt, true, &worker->encrypt, err);
+	return r < 0 ? r : start_worker(worker, err);
+}
+
+static void worker_done(struct worker *worker)
+{
+	if (worker->started)
+		pthread_join(worker->thread, NULL);
+	luks_cipher_run_free(worker->decrypt);
+	luks_cipher_run_free(worker->encrypt);
+	buffer_free(worker->buffer);
+}
+
+static unsigned int thread_count(unsigned int wanted)
+{
+	cpu_set_t processors;
+
+	if (wanted == 0 && sched_getaffinity(0, sizeof(processors), &processors) == 0)
+		wanted = (unsigned int)CPU_COUNT(&processors);
+	wanted = MIN(wanted, THREADS_MOST);
+	return MAX(wanted, 1u);
+}
+
+static void locks_init(struct transfer *transfer)
+{
+	pthread_condattr_t monotonic;
+
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_mutex_init(&transfer->lock, NULL);
+	pthread_cond_init(&transfer->work, NULL);
+	pthread_cond_init(&transfer->room, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+}
+
+int transfer_new(const struct transfer_options *options, struct transfer **ret_transfer,
+	struct caisson_error *err)
+{
+	_cleanup_(transfer_freep) struct transfer *transfer = calloc(1, sizeof(*transfer));
+	unsigned int threads = thread_count(options->threads);
+
+	if (transfer == NULL)
+		return caisson_fail(err, ENOMEM, "make room for a transfer");
+	locks_init(transfer);
+	target_init(&transfer->target, options->to);
+	transfer->to_base = options->to_base;
+	transfer->total = options->total;
+	transfer->progress = options->progress;
+	transfer->told = now_usec();
+	transfer->from_unit =
+		options->decrypt != NULL ? luks_cipher_sector_size(options->decrypt) : 1;
+	transfer->to_unit =
+		options->encrypt != NULL ? luks_cipher_sector_size(options->encrypt) : 1;
+	for (; transfer->threads < threads; transfer->threads++) {
+		int r = worker_init(&transfer->workers[transfer->threads], transfer, options, err);
+
+		if (r < 0) {
+			/* So that it is ended with the others. */
+			transfer->threads++;
+			return r;
+		}
+	}
+	*ret_transfer = take_ptr(transfer);
+	return 0;
+}
+
+void transfer_free(struct transfer *transfer)
+{
+	if (transfer == NULL)
+		return;
+	pthread_mutex_lock(&transfer->lock);
+	transfer->stop = true;
+	pthread_cond_broadcast(&transfer->work);
+	pthread_mutex_unlock(&transfer->lock);
+	for (unsigned int i = 0; i < transfer->threads; i++)
+		worker_done(&transfer->workers[i]);
+	for (; transfer->count > 0; transfer->count--) {
+		buffer_free(transfer->ranges[transfer->first].data);
+		transfer->first = (transfer->first + 1) % RANGES_MOST;
+	}
+	while (transfer->spares > 0)
+		buffer_free(transfer->spare[--transfer->spares]);
+	buffer_free(transfer->pending.data);
+	target_done(&transfer->target);
+	pthread_cond_destroy(&transfer->room);
+	pthread_cond_destroy(&transfer->work);
+	pthread_mutex_destroy(&transfer->lock);
+	free(transfer);
+}
+
+static int failed(const struct transfer *transfer, struct caisson_error *err)
+{
+	if (err != NULL)
+		*err = transfer->failure;
+	return -transfer->failure.code;
+}
+
+static void tell(struct transfer *transfer, bool finally)
+{
+	uint64_t now = now_usec(), done = transfer->done;
+
+	if (transfer->progress == NULL || (!finally && now - transfer->told < TELL_USEC))
+		return;
+	transfer->told = now;
+	pthread_mutex_unlock(&transfer->lock);
+	transfer->progress->tell(done, transfer->total, transfer->progress->userdata);
+	pthread_mutex_lock(&transfer->lock);
+}
+
+/* Until something is done, and never so long that the progress stands still. The lock is held. */
+static void wait_a_little(struct transfer *transfer)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += TELL_USEC * 1000L;
+	if (until.tv_nsec >= 1000000000L) {
+		until.tv_nsec -= 1000000000L;
+		until.tv_sec++;
+	}
+	(void)pthread_cond_timedwait(&transfer->room, &transfer->lock, &until);
+	tell(transfer, false);
+}
+
+static int push(struct transfer *transfer, const struct range *range, struct caisson_error *err)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&transfer->lock);
+	tell(transfer, false);
+	while (transfer->count == RANGES_MOST && transfer->failure.code == 0)
+		wait_a_little(transfer);
+	if (transfer->failure.code != 0) {
+		r = failed(transfer, err);
+	} else {
+		transfer->ranges[(transfer->first + transfer->count) % RANGES_MOST] = *range;
+		transfer->count++;
+		if (range->length > CHUNK_SIZE)
+			pthread_cond_broadcast(&transfer->work);
+		else
+			pthread_cond_signal(&transfer->work);
+	}
+	pthread_mutex_unlock(&transfer->lock);
+	return r;
+}
+
+/* Hands over what transfer_data() gathered. */
+static int push_pending(struct transfer *transfer, struct caisson_error *err)
+{
+	const struct range *pending = &transfer->pending;
+	int r;
+
+	if (pending->data == NULL)
+		return 0;
+	r = target_prepare(
+		&transfer->target, transfer->to_base + pending->to_offset, pending->length, err);
+	if (r == 0)
+		r = push(transfer, pending, err);
+	if (r < 0)
+		return r;
+	transfer->pending.data = NULL;
+	return 0;
+}
+
+static int check_side(uint64_t base, uint64_t offset, uint64_t length, uint32_t unit,
+	const char *side, struct caisson_error *err)
+{
+	uint64_t end;
+
+	if (offset % unit != 0 || length % unit != 0)
+		return caisson_refuse(err, EINVAL, "a range to %s is not of whole sectors", side);
+	if (__builtin_add_overflow(offset, length, &end) ||
+		__builtin_add_overflow(end, base, &end) || end > INT64_MAX)
+		return caisson_refuse(err, EOVERFLOW, "a range to %s is too far out", side);
+	return 0;
+}
+
+static int queue(struct transfer *transfer, const struct range *range, struct caisson_error *err)
+{
+	int r = check_side(transfer->to_base, range->to_offset, range->length, transfer->to_unit,
+		"write", err);
+
+	if (r == 0)
+		r = push_pending(transfer, err);
+	if (r == 0)
+		r = target_prepare(&transfer->target, transfer->to_base + range->to_offset,
+			range->length, err);
+	return r < 0 || range->length == 0 ? r : push(transfer, range, err);
+}
+
+int transfer_copy(struct transfer *transfer, int from, uint64_t from_base, uint64_t from_offset,
+	uint64_t to_offset, uint64_t length, struct caisson_error *err)
+{
+	struct range range = {.kind = KIND_FILE,
+		.from = from,
+		.from_base = from_base,
+		.from_offset = from_offset,
+		.to_offset = to_offset,
+		.length = length};
+	int r = check_side(from_base, from_offset, length, transfer->from_unit, "read", err);
+
+	return r < 0 ? r : queue(transfer, &range, err);
+}
+
+int transfer_zeros(
+	struct transfer *transfer, uint64_t to_offset, uint64_t length, struct caisson_error *err)
+{
+	struct range range = {.kind = KIND_ZEROS, .to_offset = to_offset, .length = length};
+
+	return queue(transfer, &range, err);
+}
+
+/* A buffer for transfer_data(); waits when all are queued. */
+static int take_buffer(struct transfer *transfer, uint8_t **ret_buffer, struct caisson_error *err)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&transfer->lock);
+	while (transfer->spares == 0 && transfer->buffers == ARRAY_SIZE(transfer->spare) &&
+		transfer->failure.code == 0)
+		wait_a_little(transfer);
+	if (transfer->failure.code != 0)
+		r = failed(transfer, err);
+	else if (transfer->spares > 0)
+		*ret_buffer = transfer->spare[--transfer->spares];
+	else if ((*ret_buffer = buffer_new()) == NULL)
+		r = caisson_fail(err, ENOMEM, "make room for a transfer");
+	else
+		transfer->buffers++;
+	pthread_mutex_unlock(&transfer->lock);
+	return r;
+}
+
+/* Whether bytes for @to_offset follow what is gathered, with room left there. */
+static bool follows(const struct transfer *transfer, uint64_t to_offset)
+{
+	const struct range *pending = &transfer->pending;
+
+	return pending->data != NULL && pending->to_offset + pending->length == to_offset &&
+	       pending->length < CHUNK_SIZE;
+}
+
+static int gather(struct transfer *transfer, const uint8_t *data, size_t size, uint64_t to_offset,
+	size_t *ret_taken, struct caisson_error *err)
+{
+	struct range *pending = &transfer->pending;
+	size_t taken, filled;
+	uint8_t *to;
+	int r = follows(transfer, to_offset) ? 0 : push_pending(transfer, err);
+
+	if (r == 0 && pending->data == NULL) {
+		*pending = (struct range){.kind = KIND_DATA, .to_offset = to_offset};
+		r = take_buffer(transfer, &pending->data, err);
+	}
+	if (r < 0)
+		return r;
+	to = pending->data + (transfer->to_base + pending->to_offset) % TARGET_PAGE +
+	     pending->length;
+	taken = MIN(size, (size_t)(CHUNK_SIZE - pending->length));
+	memcpy(to, data, taken);
+	filled = (taken + transfer->to_unit - 1) / transfer->to_unit * transfer->to_unit;
+	memset(to + taken, 0, filled - taken);
+	pending->length += filled;
+	*ret_taken = taken;
+	return 0;
+}
+
+int transfer_data(struct transfer *transfer, const void *data, size_t size, uint64_t to_offset,
+	struct caisson_error *err)
+{
+	const uint8_t *from = data;
+	uint64_t unit = transfer->to_unit, whole;
+	int r;
+
+	if (__builtin_add_overflow((uint64_t)size, unit - 1, &whole))
+		return caisson_refuse(err, EOVERFLOW, "a range to write is too far out");
+	r = check_side(
+		transfer->to_base, to_offset, whole / unit * unit, transfer->to_unit, "write", err);
+	while (r == 0 && size > 0) {
+		size_t taken = 0;
+
+		r = gather(transfer, from, size, to_offset, &taken, err);
+		from += taken;
+		to_offset += taken;
+		size -= taken;
+	}
+	return r;
+}
+
+int transfer_drain(struct transfer *transfer, struct caisson_error *err)
+{
+	int r = push_pending(transfer, err);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&transfer->lock);
+	while (transfer->failure.code == 0 && (transfer->count > 0 || transfer->busy > 0))
+		wait_a_little(transfer);
+	if (transfer->failure.code != 0)
+		r = failed(transfer, err);
+	else
+		tell(transfer, true);
+	pthread_mutex_unlock(&transfer->lock);
+	return r;
+}
