@@ -5,7 +5,6 @@
 #include <caisson/closure.h>
 #include <caisson/initramfs.h>
 #include <caisson/machine.h>
-#include <caisson/volume.h>
 
 #include <errno.h>
 #include <string.h>
@@ -25,9 +24,7 @@
 #include "inspect/measure.h"
 #include "inspect/verify.h"
 #include "inspect/walk.h"
-#include "key/service.h"
 #include "machine/machine.h"
-#include "volume/volume.h"
 
 struct caisson {
 	struct state state;
@@ -76,115 +73,6 @@ const struct caisson_log *caisson_log(const struct caisson *caisson)
 const char *caisson_version(void)
 {
 	return CAISSON_VERSION;
-}
-
-int caisson_parse_size(const char *text, uint64_t *ret_size, struct caisson_error *err)
-{
-	return volume_parse_size(text, ret_size, err);
-}
-
-int caisson_volume_create(struct caisson *caisson, const char *name,
-	const struct caisson_volume_create_options *options, struct caisson_error *err)
-{
-	_cleanup_(key_service_closep) struct key_service *keys = NULL;
-	int r = key_service_open(&caisson->state, &keys, err);
-
-	if (r < 0)
-		return r;
-	return volume_create(&caisson->state, keys, name, options->size, &caisson->log, err);
-}
-
-/* Some of it was read from the container, which belongs to whoever has the disk. */
-static void copy_text(char *to, size_t size, const char *from)
-{
-	size_t length = strnlen(from, size - 1);
-
-	memcpy(to, from, length);
-	to[length] = '\0';
-	text_flatten(to);
-}
-
-static void to_public(const struct volume_info *info, struct caisson_volume *volume)
-{
-	*volume = (struct caisson_volume){
-		.size = info->size,
-		.allocated = info->allocated,
-		.created = info->created,
-		.has_key = info->has_key,
-		.in_use = info->in_use,
-		.key_bits = info->header.facts.key_size * 8,
-		.sector_size = info->header.facts.sector_size,
-		.data_offset = info->header.facts.data_offset,
-		.keyslots = info->header.keyslots,
-		.tokens = info->header.tokens,
-	};
-	copy_text(volume->name, sizeof(volume->name), info->name);
-	copy_text(volume->path, sizeof(volume->path), info->path);
-	copy_text(volume->holder, sizeof(volume->holder), info->holder);
-	copy_text(volume->filesystem, sizeof(volume->filesystem), info->filesystem);
-	copy_text(volume->uuid, sizeof(volume->uuid), info->header.facts.uuid);
-	copy_text(volume->cipher, sizeof(volume->cipher), info->header.facts.cipher);
-	copy_text(volume->header_error, sizeof(volume->header_error), info->header_error);
-}
-
-static int inspect(struct caisson *caisson, struct key_service *keys, const char *name,
-	struct caisson_volume *volume, struct caisson_error *err)
-{
-	struct volume_info info;
-	int r = volume_inspect(&caisson->state, keys, name, &info, err);
-
-	if (r < 0)
-		return r;
-	to_public(&info, volume);
-	volume_info_done(&info);
-	return 0;
-}
-
-int caisson_volume_inspect(struct caisson *caisson, const char *name,
-	struct caisson_volume *ret_volume, struct caisson_error *err)
-{
-	_cleanup_(key_service_closep) struct key_service *keys = NULL;
-	int r = key_service_open(&caisson->state, &keys, err);
-
-	if (r < 0)
-		return r;
-	return inspect(caisson, keys, name, ret_volume, err);
-}
-
-int caisson_volume_list(struct caisson *caisson,
-	int (*each)(const struct caisson_volume *volume, void *userdata), void *userdata,
-	struct caisson_error *err)
-{
-	_cleanup_(key_service_closep) struct key_service *keys = NULL;
-	_cleanup_strv_ struct strv names = STRV_INIT;
-	struct caisson_volume volume;
-	int r = key_service_open(&caisson->state, &keys, err);
-
-	if (r == 0)
-		r = volume_list(&caisson->state, &names, err);
-	for (size_t i = 0; r == 0 && i < names.count; i++) {
-		r = inspect(caisson, keys, names.items[i], &volume, err);
-		/* Destroyed since it was listed. */
-		if (r == -ENOENT)
-			r = 0;
-		else if (r == 0)
-			r = each(&volume, userdata);
-	}
-	return r;
-}
-
-int caisson_volume_destroy(struct caisson *caisson, const char *name,
-	struct caisson_volume_destroyed *ret_done _unused_, struct caisson_error *err)
-{
-	_cleanup_(key_service_closep) struct key_service *keys = NULL;
-	struct volume_destroyed done = {0};
-	int r = key_service_open(&caisson->state, &keys, err);
-
-	if (r == 0)
-		r = volume_destroy(&caisson->state, keys, name, &done, err);
-	if (r < 0)
-		return r;
-	return done.key_removed || done.header_erased || done.files_removed;
 }
 
 int caisson_machine_run(struct caisson *caisson, const struct caisson_machine_options *options,

@@ -19,7 +19,8 @@ struct caisson_volume {
 	uint64_t created;    /* seconds since the epoch; 0 when unknown */
 	bool has_key;        /* the key service holds its key */
 	bool in_use;         /* a machine has it open */
-	char holder[64];     /* that machine; "" when free */
+	char holder[128];    /* who; "" when free */
+	bool by_machine;     /* @holder is a machine's name */
 	char filesystem[16]; /* "" when unknown */
 	/* From the header, which is not authenticated; empty and 0 when it cannot be read. */
 	char uuid[40];
@@ -27,7 +28,12 @@ struct caisson_volume {
 	uint32_t key_bits;
 	uint32_t sector_size; /* bytes */
 	uint64_t data_offset; /* bytes */
+	char label[48];
+	bool integrity; /* dm-integrity is under it */
 	uint32_t keyslots, tokens;
+	/* Of the filesystem, bytes, when it could be looked at (caisson_volume_inspect(), not in
+	   use, the key service's key); 0 when not. */
+	uint64_t filesystem_size, filesystem_used;
 	char header_error[256]; /* why the header cannot be read; "" when it can */
 };
 
@@ -43,6 +49,7 @@ struct caisson_volume {
 struct caisson_volume_key {
 	int fd;
 	bool passphrase;
+	bool recovery; /* (of a key that is added) random, and in letters: to be written down */
 	uint64_t memory_most;
 };
 

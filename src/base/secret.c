@@ -7,6 +7,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#define READ_FIRST ((size_t)4095) /* a page, with the byte that says that there is more */
+
 int secret_new(struct secret *ret_secret, size_t size, struct caisson_error *err)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -66,16 +68,27 @@ int secret_copy(struct secret *ret_secret, const void *data, size_t size, struct
 	return 0;
 }
 
+/* Twice the room, the old one wiped: what is not needed is not locked, whose limit may be low. */
+static int grow(struct secret *secret, size_t most, struct caisson_error *err)
+{
+	_cleanup_secret_ struct secret larger = SECRET_NONE;
+	int r = secret_new(&larger, MIN(secret->size * 2, most), err);
+
+	if (r < 0)
+		return r;
+	memcpy(larger.data, secret->data, secret->size);
+	secret_done(secret);
+	*secret = take_secret(&larger);
+	return 0;
+}
+
 int secret_read_fd(struct secret *ret_secret, int fd, size_t most, struct caisson_error *err)
 {
 	_cleanup_secret_ struct secret secret = SECRET_NONE;
 	size_t have = 0;
-	int r;
+	int r = secret_new(&secret, MIN(most, READ_FIRST) + 1, err);
 
-	r = secret_new(&secret, most + 1, err);
-	if (r < 0)
-		return r;
-	for (;;) {
+	while (r == 0) {
 		ssize_t n = read(fd, secret.data + have, secret.size - have);
 
 		if (n < 0 && errno == EINTR)
@@ -88,7 +101,11 @@ int secret_read_fd(struct secret *ret_secret, int fd, size_t most, struct caisso
 		if (have > most)
 			return caisson_refuse(
 				err, EFBIG, "a secret is longer than %zu bytes", most);
+		if (have == secret.size)
+			r = grow(&secret, most + 1, err);
 	}
+	if (r < 0)
+		return r;
 	secret.size = have;
 	*ret_secret = take_secret(&secret);
 	return 0;

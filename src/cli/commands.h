@@ -10,6 +10,20 @@ extern const struct cli_command command_run;
 extern const struct cli_command command_volume_create;
 extern const struct cli_command command_volume_list;
 extern const struct cli_command command_volume_inspect;
+extern const struct cli_command command_volume_open;
+extern const struct cli_command command_volume_close;
+extern const struct cli_command command_volume_mount;
+extern const struct cli_command command_volume_unmount;
+extern const struct cli_command command_volume_check;
+extern const struct cli_command command_volume_resize;
+extern const struct cli_command command_volume_key_list;
+extern const struct cli_command command_volume_key_add;
+extern const struct cli_command command_volume_key_change;
+extern const struct cli_command command_volume_key_remove;
+extern const struct cli_command command_volume_backup;
+extern const struct cli_command command_volume_restore;
+extern const struct cli_command command_volume_copy;
+extern const struct cli_command command_volume_export;
 extern const struct cli_command command_volume_destroy;
 extern const struct cli_command command_closure;
 extern const struct cli_command command_initramfs_build;
@@ -52,8 +66,12 @@ int cli_explain(struct caisson *caisson, const struct caisson_initramfs_options 
 /* SOURCE_DATE_EPOCH, or 0: the time that everything gets whose bytes are to be the same. */
 int cli_source_date(int64_t *ret_time, struct caisson_error *err);
 
-/* NULL is taken as memory having run out. */
+/* One keyslot of a volume; NULL when memory runs out. */
 struct json_object;
+struct caisson_volume_keyslot;
+struct json_object *cli_keyslot_json(const struct caisson_volume_keyslot *keyslot);
+
+/* NULL is taken as memory having run out. */
 int cli_print_json(struct json_object *object, struct caisson_error *err);
 
 /* generate.c: writes a completion script ("bash", "zsh", "fish") or the option list of a command's

@@ -8,46 +8,6 @@
 #include "base/json.h"
 #include "cli/commands.h"
 
-/* create */
-
-enum { SIZE };
-
-static const struct cli_option create_options[] = {
-	[SIZE] = {"size", 's', CLI_VALUE, "SIZE", "of the container: 256M, 10G; at least 32M",
-		NULL},
-	{.name = NULL},
-};
-
-static int create(struct cli_context *context, struct caisson_error *err)
-{
-	const char *size = cli_value(context, SIZE), *name = context->operands.items[0];
-	struct caisson_volume_create_options options = {.key = CAISSON_VOLUME_KEY_SERVICE};
-	int r;
-
-	if (size == NULL)
-		return caisson_refuse(err, EINVAL, "how large? Say it with --size: --size 1G");
-	r = caisson_parse_size(size, &options.size, err);
-	if (r == 0)
-		r = caisson_volume_create(context->caisson, name, &options, err);
-	if (r == 0)
-		printf("%s\n", name);
-	return r;
-}
-
-const struct cli_command command_volume_create = {
-	.name = "volume create",
-	.summary = "make an encrypted volume with an empty filesystem",
-	.operands = "NAME",
-	.details =
-		"A LUKS2 container (AES-256-XTS) with ext4 in it. Its key is made by caisson and kept\n"
-		"wrapped. Needs neither root nor device-mapper.\n",
-	.options = create_options,
-	.least = 1,
-	.most = 1,
-	.needs_state = true,
-	.run = create,
-};
-
 /* list and inspect */
 
 enum { JSON };
@@ -67,7 +27,9 @@ static bool describe_header(const struct caisson_volume *volume, struct json_obj
 	       json_set_uint(object, "sector_size", volume->sector_size) &&
 	       json_set_uint(object, "data_offset", volume->data_offset) &&
 	       json_set_uint(object, "keyslots", volume->keyslots) &&
-	       json_set_uint(object, "tokens", volume->tokens);
+	       json_set_uint(object, "tokens", volume->tokens) &&
+	       json_set_string(object, "label", volume->label) &&
+	       json_set_bool(object, "integrity", volume->integrity);
 }
 
 static struct json_object *to_json(const struct caisson_volume *volume)
@@ -82,6 +44,7 @@ static struct json_object *to_json(const struct caisson_volume *volume)
 		json_set_bool(object, "has_key", volume->has_key) &&
 		json_set_bool(object, "in_use", volume->in_use) &&
 		json_set_string(object, "holder", volume->holder) &&
+		json_set_bool(object, "by_machine", volume->by_machine) &&
 		json_set_string(object, "filesystem", volume->filesystem) &&
 		describe_header(volume, object))
 		return take_ptr(object);
@@ -92,15 +55,18 @@ static const char *state_of(const struct caisson_volume *volume)
 {
 	if (volume->header_error[0] != '\0')
 		return "damaged";
-	if (!volume->has_key)
-		return "no key";
-	return volume->in_use ? "in use" : "free";
+	if (volume->in_use)
+		return "in use";
+	if (volume->has_key)
+		return "free";
+	/* Whoever made it, or gave it one, has another key; without any it is lost. */
+	return volume->keyslots > 0 ? "own key" : "no key";
 }
 
 static void print_head(void)
 {
 	printf("%-24s %10s %10s  %-10s %-8s %s\n", "NAME", "SIZE", "ON DISK", "FILESYSTEM", "STATE",
-		"MACHINE");
+		"IN USE BY");
 }
 
 static int print_row(const struct caisson_volume *volume, void *userdata)
@@ -173,7 +139,10 @@ static void print_volume(const struct caisson_volume *volume)
 	print_size("On disk:", volume->allocated);
 	printf("%-12s %s\n", "Created:", text);
 	printf("%-12s %s%s%s\n", "State:", state_of(volume),
-		volume->holder[0] != '\0' ? " by the machine " : "", volume->holder);
+		volume->by_machine          ? " by the machine "
+		: volume->holder[0] != '\0' ? " by "
+					    : "",
+		volume->holder);
 	printf("%-12s %s\n",
 		"Filesystem:", volume->filesystem[0] != '\0' ? volume->filesystem : "unknown");
 	if (volume->header_error[0] != '\0') {

@@ -73,6 +73,23 @@ int key_service_put(struct key_service *service, const struct key_record *record
 	return r < 0 ? r : db_commit(&transaction, err);
 }
 
+int key_service_replace(struct key_service *service, const struct key_record *record,
+	const struct secret *machine_key, struct caisson_error *err)
+{
+	_cleanup_transaction_ const struct db *transaction = NULL;
+	int removed, r = db_begin(&service->keys, &transaction, err);
+
+	if (r < 0)
+		return r;
+	removed = store_remove(&service->keys, record->volume, err);
+	r = removed < 0 ? removed
+			: store_put(&service->keys, &service->kek, record, machine_key, err);
+	if (r == 0)
+		r = audit_add(&service->keys, "", record->volume, removed ? "rekey" : "create",
+			"done", err);
+	return r < 0 ? r : db_commit(&transaction, err);
+}
+
 int key_service_find(struct key_service *service, const char *volume, struct key_record *ret_record,
 	struct caisson_error *err)
 {

@@ -34,6 +34,9 @@ struct key_record {
 /* -EEXIST when the volume has a key already. Durable when it returns. */
 int key_service_put(struct key_service *service, const struct key_record *record,
 	const struct secret *machine_key, struct caisson_error *err);
+/* The same in place of the key that the volume has, if it has one. */
+int key_service_replace(struct key_service *service, const struct key_record *record,
+	const struct secret *machine_key, struct caisson_error *err);
 /* -ENOENT when there is none. */
 int key_service_find(struct key_service *service, const char *volume, struct key_record *ret_record,
 	struct caisson_error *err);

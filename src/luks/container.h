@@ -50,6 +50,3 @@ int luks_zero_range(
 int luks_split_cipher(const char *cipher, char *ret_name, size_t size, const char **ret_mode,
 	struct caisson_error *err);
 int luks_new_volume_key(size_t size, struct secret *ret_key, struct caisson_error *err);
-
-int luks_fingerprint(const struct secret *volume_key, const struct secret *machine_key,
-	uint8_t ret_fingerprint[static LUKS_FINGERPRINT_SIZE], struct caisson_error *err);

@@ -44,6 +44,19 @@ int luks_split_cipher(const char *cipher, char *ret_name, size_t size, const cha
 	return 0;
 }
 
+void luks_new_uuid(char ret_uuid[static 40])
+{
+	uint8_t b[16];
+
+	randombytes_buf(b, sizeof(b));
+	b[6] = (uint8_t)((b[6] & 0x0f) | 0x40);
+	b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
+	snprintf(ret_uuid, 40,
+		"%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
+		b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
+		b[15]);
+}
+
 /* Makes the header in @path, a scratch file. */
 static int make_header(const char *path, const struct luks_format_options *options,
 	const struct secret *volume_key, struct luks_facts *facts, struct caisson_error *err)
@@ -66,7 +79,7 @@ static int make_header(const char *path, const struct luks_format_options *optio
 	if (r == 0)
 		r = crypt_set_data_offset(device.context, LUKS_DATA_OFFSET / 512);
 	if (r == 0)
-		r = crypt_format(device.context, CRYPT_LUKS2, cipher, mode, NULL, key,
+		r = crypt_format(device.context, CRYPT_LUKS2, cipher, mode, options->uuid, key,
 			volume_key->size, &params);
 	if (r < 0)
 		return luks_device_fail(&device, r, err, "make a LUKS2 header");

@@ -52,6 +52,7 @@ struct luks_format_options {
 	uint32_t key_size;    /* of the volume key, bytes */
 	uint32_t sector_size; /* bytes */
 	const char *label;    /* NULL: none */
+	const char *uuid;     /* NULL: a new one */
 	const struct luks_key *key;
 };
 
@@ -65,8 +66,14 @@ struct luks_format_options {
  * be): random volume key, one keyslot, metadata locking off. Needs neither root nor device-mapper.
  * The caller syncs.
  */
+/* A random UUID (RFC 9562, version 4). */
+void luks_new_uuid(char ret_uuid[static 40]);
 int luks_format(const char *path, const struct luks_format_options *options,
 	struct luks_facts *ret_facts, struct secret *ret_volume_key, struct caisson_error *err);
+
+/* See struct luks_facts. */
+int luks_fingerprint(const struct secret *volume_key, const struct secret *machine_key,
+	uint8_t ret_fingerprint[static LUKS_FINGERPRINT_SIZE], struct caisson_error *err);
 
 /* How far a header is obeyed. */
 struct luks_limits {

@@ -69,7 +69,8 @@ static int recover(struct volume_access *access, struct caisson_error *err)
 	int r;
 
 	if (access->read_only) {
-		if (!redo_waits(access->layout.folder) && faccessat(AT_FDCWD, access->layout.rekey, F_OK, 0) < 0)
+		if (!redo_waits(access->layout.folder) &&
+			faccessat(AT_FDCWD, access->layout.rekey, F_OK, 0) < 0)
 			return 0;
 		return caisson_refuse(err, EROFS,
 			"a change to the volume %s was interrupted, and cannot be finished: it "
@@ -141,8 +142,8 @@ static int need_key(const struct volume_access *access, struct caisson_error *er
 		"service's, restore its database from a backup");
 }
 
-static int unlock_by_service(struct volume_access *access, const struct luks_limits *limits,
-	struct caisson_error *err)
+static int unlock_by_service(
+	struct volume_access *access, const struct luks_limits *limits, struct caisson_error *err)
 {
 	struct luks_key key = {.kind = LUKS_KEY_MACHINE};
 	_cleanup_secret_ struct secret volume_key = SECRET_NONE;
@@ -150,11 +151,10 @@ static int unlock_by_service(struct volume_access *access, const struct luks_lim
 
 	if (r == 0)
 		r = key_service_unwrap(access->keys, access->name, &key.secret, err);
-	/* Header and fingerprint against the record, and then once more for what the record does not
-	   have: which keyslot it was. */
+	/* Header and fingerprint against the record, and then once more for what the record does
+	   not have: which keyslot it was. */
 	if (r == 0)
-		r = luks_unlock(
-			access->path, &access->record.facts, &key.secret, &volume_key, err);
+		r = luks_unlock(access->path, &access->record.facts, &key.secret, &volume_key, err);
 	if (r == 0)
 		r = luks_open(access->path, &key, limits, &access->luks, err);
 	secret_done(&key.secret);
@@ -205,8 +205,8 @@ int volume_access_unlock(struct volume_access *access, const struct luks_key *ke
 		r = check_sizes(access, err);
 	if (r < 0 || access->luks.integrity || !luks_cipher_known(facts->cipher, facts->key_size))
 		return r;
-	return luks_cipher_new(facts->cipher, facts->sector_size, &access->luks.volume_key,
-		&access->cipher, err);
+	return luks_cipher_new(
+		facts->cipher, facts->sector_size, &access->luks.volume_key, &access->cipher, err);
 }
 
 uint64_t volume_payload_size(const struct volume_access *access, uint64_t size)

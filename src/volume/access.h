@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A volume in this process's hands: locked, what was interrupted finished, and opened with a key. */
+/* A volume in this process's hands: locked, what was interrupted finished, and opened with a key.
+ */
 #pragma once
 
 #include "base/blocks.h"
@@ -13,11 +14,11 @@ struct volume_access {
 	struct key_service *keys;
 	struct volume_layout layout;
 	char name[64];
-	char path[32];            /* /proc/self/fd/N of @container */
-	int container;            /* locked */
+	char path[32]; /* /proc/self/fd/N of @container */
+	int container; /* locked */
 	bool read_only;
-	struct blocks *blocks;    /* the container's bytes */
-	bool has_record;          /* the key service has its key */
+	struct blocks *blocks; /* the container's bytes */
+	bool has_record;       /* the key service has its key */
 	struct key_record record;
 	/* After volume_access_unlock(): */
 	struct luks_opened luks;

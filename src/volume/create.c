@@ -1,54 +1,52 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
-#include <time.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 
 #include "base/io.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "base/staging.h"
-#include "luks/encrypt.h"
-#include "volume/filesystem.h"
+#include "volume/content.h"
+#include "volume/device.h"
 #include "volume/layout.h"
 #include "volume/volume.h"
 
-#define SIZE_STEP  4096u
-#define FILESYSTEM "ext4"
+#define SIZE_STEP 4096u
 
-static int bad_size(const char *text, struct caisson_error *err)
+/* A volume on its way. */
+struct creation {
+	const struct state *state;
+	struct key_service *keys;
+	const char *name;
+	const struct volume_create_options *options;
+	struct volume_layout layout;
+	struct staging staging;
+	struct content content;
+	struct luks_key machine_key; /* unless another key was named */
+	struct luks_format_options luks;
+	struct key_record record;
+	char uuid[40];
+	uint64_t size;
+	int fd; /* the container */
+	char path[32];
+};
+
+static void creation_done(struct creation *creation)
 {
-	caisson_refuse(err, EINVAL, "'%s' is not a size", text);
-	return caisson_hint(
-		err, "a whole number, with K, M, G or T for powers of 1024, such as 512M or 10G");
+	content_done(&creation->content);
+	secret_done(&creation->machine_key.secret);
+	staging_done(&creation->staging);
+	closep(&creation->fd);
+	volume_layout_done(&creation->layout);
 }
 
-int volume_parse_size(const char *text, uint64_t *ret_size, struct caisson_error *err)
+static bool by_service(const struct creation *creation)
 {
-	static const char units[] = "KMGT";
-	uint64_t number = 0, factor = 1;
-	const char *p = text, *unit;
-
-	if (*p < '0' || *p > '9')
-		return bad_size(text, err);
-	for (; *p >= '0' && *p <= '9'; p++) {
-		if (__builtin_mul_overflow(number, UINT64_C(10), &number) ||
-			__builtin_add_overflow(number, (uint64_t)(*p - '0'), &number))
-			return caisson_refuse(err, ERANGE, "the size '%s' is too large", text);
-	}
-	unit = *p != '\0' ? strchr(units, *p) : NULL;
-	if (unit != NULL) {
-		factor = UINT64_C(1) << 10 * (unit - units + 1);
-		p++;
-		if (strcmp(p, "iB") == 0)
-			p += 2;
-	}
-	if (*p != '\0')
-		return bad_size(text, err);
-	if (__builtin_mul_overflow(number, factor, &number) || number > INT64_MAX)
-		return caisson_refuse(err, ERANGE, "the size '%s' is too large", text);
-	*ret_size = number;
-	return 0;
+	return creation->options->luks.key == NULL;
 }
 
 static int check_size(uint64_t size, uint64_t *ret_size, struct caisson_error *err)
@@ -63,6 +61,28 @@ static int check_size(uint64_t size, uint64_t *ret_size, struct caisson_error *e
 			(unsigned long long)size);
 	*ret_size = (size + SIZE_STEP - 1) / SIZE_STEP * SIZE_STEP;
 	return 0;
+}
+
+/* What was asked for, or else what the content needs, or what the device has. */
+static int decide_size(struct creation *creation, uint64_t device, struct caisson_error *err)
+{
+	uint64_t size = creation->options->size, needed;
+
+	if (device > 0 && size > device)
+		return caisson_refuse(err, ENOSPC, "%s has only %llu bytes",
+			creation->options->device, (unsigned long long)device);
+	if (device > 0)
+		size = device / SIZE_STEP * SIZE_STEP;
+	needed = creation->content.least + LUKS_DATA_OFFSET;
+	if (size == 0 && creation->content.least == 0)
+		return caisson_refuse(err, EINVAL, "how large? Say it with --size: --size 1G");
+	if (size == 0)
+		size = MAX(needed, (uint64_t)VOLUME_SIZE_LEAST);
+	if (size < needed && creation->content.least > 0)
+		return caisson_refuse(err, ENOSPC,
+			"what shall be in it needs a volume of %llu bytes, not %llu",
+			(unsigned long long)needed, (unsigned long long)size);
+	return check_size(size, &creation->size, err);
 }
 
 static int taken(const char *name, struct caisson_error *err)
@@ -90,162 +110,273 @@ static int refuse_key(struct key_service *keys, const char *name, struct caisson
 		err, "put the folder back, or give it up: caisson volume destroy %s", name);
 }
 
-static int make_file(const char *path, uint64_t size, int *ret_fd, struct caisson_error *err)
+/* Before the work, and once more before it is published: what would be refused. */
+static int look(struct creation *creation, struct caisson_error *err)
 {
-	_cleanup_close_ int fd = open_file(path, O_RDWR | O_CREAT | O_EXCL, 0600, err);
-
-	if (fd < 0)
-		return fd;
-	if (ftruncate(fd, (off_t)size) < 0)
-		return caisson_fail(err, errno, "make %s as large as %llu bytes", path,
-			(unsigned long long)size);
-	*ret_fd = take_fd(&fd);
-	return 0;
-}
-
-/* Encrypts what the filesystem is made of into place. */
-static int write_filesystem(const struct mkfs *mkfs, int container, const struct luks_facts *facts,
-	const struct secret *volume_key, struct caisson_error *err)
-{
-	_cleanup_free_ struct luks_extent *extents = NULL;
-	size_t count = 0;
-	int r = mkfs_extents(mkfs, &extents, &count, err);
+	const char *name = creation->name;
+	int r = volume_recover(&creation->layout, creation->keys, name, err);
 
 	if (r < 0)
 		return r;
-	return luks_encrypt_extents(mkfs->image, container, facts->data_offset, facts->sector_size,
-		volume_key, extents, count, err);
+	return volume_exists(&creation->layout) ? taken(name, err)
+						: refuse_key(creation->keys, name, err);
 }
 
-/* The whole container, on the disk when this returns. */
-static int make_container(const char *path, const char *name, uint64_t size,
-	const struct secret *machine_key, struct luks_facts *ret_facts, struct caisson_error *err)
+static int look_first(struct creation *creation, struct caisson_error *err)
+{
+	_cleanup_close_ int lock = -1;
+	int r = volumes_lock(&creation->layout, &lock, err);
+
+	return r < 0 ? r : look(creation, err);
+}
+
+/* So that the next command knows what a killed create had begun: for a key, and for a header that
+   is on a device before the volume has a folder. */
+static int write_pending(struct creation *creation, struct caisson_error *err)
+{
+	const char *path = creation->layout.pending, *device = creation->options->device;
+	_cleanup_close_ int fd =
+		open_file(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600, err);
+	_cleanup_free_ char *text =
+		format_string("%s\n%s\n", creation->uuid, device != NULL ? device : "");
+	int r;
+
+	if (fd < 0)
+		return fd;
+	if (text == NULL)
+		return caisson_fail(err, ENOMEM, "create a volume");
+	r = write_all(fd, text, strlen(text), path, err);
+	/* A file's create need not be remembered beyond a power cut: its loss costs a hint. */
+	if (r == 0 && device != NULL && fsync(fd) < 0)
+		r = caisson_fail(err, errno, "sync %s", path);
+	return r == 0 && device != NULL ? sync_directory(creation->layout.volumes, err) : r;
+}
+
+static int make_file(struct creation *creation, struct caisson_error *err)
+{
+	_cleanup_free_ char *path = path_join(creation->staging.path, "container");
+	uint64_t size = creation->size;
+
+	if (path == NULL)
+		return caisson_fail(err, ENOMEM, "create a volume");
+	creation->fd = open_file(path, O_RDWR | O_CREAT | O_EXCL, 0600, err);
+	if (creation->fd < 0)
+		return creation->fd;
+	if (ftruncate(creation->fd, (off_t)size) < 0 ||
+		(creation->options->preallocate && fallocate(creation->fd, 0, 0, (off_t)size) < 0))
+		return caisson_fail(err, errno, "make %s as large as %llu bytes", path,
+			(unsigned long long)size);
+	return 0;
+}
+
+/* The device is named in the folder, and its header remembered before it is written. */
+static int take_device(struct creation *creation, struct caisson_error *err)
+{
+	_cleanup_free_ char *path = path_join(creation->staging.path, "device");
+	_cleanup_free_ char *line = format_string("%s\n", creation->options->device);
+	_cleanup_close_ int lock = -1;
+	int r;
+
+	if (path == NULL || line == NULL)
+		return caisson_fail(err, ENOMEM, "create a volume");
+	r = write_file_atomic(path, line, strlen(line), 0600, err);
+	if (r == 0)
+		r = volumes_lock(&creation->layout, &lock, err);
+	if (r == 0)
+		r = look(creation, err);
+	return r < 0 ? r : write_pending(creation, err);
+}
+
+/* The container with all that is in it, on the disk when this returns. */
+static int make_container(struct creation *creation, struct caisson_error *err)
 {
 	_cleanup_secret_ struct secret volume_key = SECRET_NONE;
-	_cleanup_mkfs_ struct mkfs mkfs = MKFS_NONE;
-	_cleanup_close_ int fd = -1;
-	const struct luks_key key = {.kind = LUKS_KEY_MACHINE, .secret = *machine_key};
-	struct luks_format_options options = LUKS_FORMAT_DEFAULT;
-	int r = make_file(path, size, &fd, err);
+	struct luks_facts *facts = &creation->record.facts;
+	uint64_t payload = creation->size - LUKS_DATA_OFFSET;
+	int r = creation->options->device != NULL ? take_device(creation, err)
+						  : make_file(creation, err);
 
-	options.key = &key;
+	snprintf(creation->path, sizeof(creation->path), "/proc/self/fd/%d", creation->fd);
 	if (r == 0)
-		r = mkfs_start(&mkfs, size - LUKS_DATA_OFFSET, name, err);
+		r = content_start(&creation->content, payload, err);
 	if (r == 0)
-		r = luks_format(path, &options, ret_facts, &volume_key, err);
+		r = luks_format(creation->path, &creation->luks, facts, &volume_key, err);
 	if (r == 0)
-		r = mkfs_wait(&mkfs, err);
-	if (r == 0)
-		r = write_filesystem(&mkfs, fd, ret_facts, &volume_key, err);
-	if (r == 0 && fsync(fd) < 0)
-		r = caisson_fail(err, errno, "sync %s", path);
+		r = content_write(
+			&creation->content, creation->fd, facts, payload, &volume_key, err);
+	if (r == 0 && fsync(creation->fd) < 0)
+		r = caisson_fail(err, errno, "sync the container");
 	return r;
 }
 
 /* Takes back what publish() did, as far as it came; the error that is recorded stays. */
-static void unpublish(const struct volume_layout *layout, struct staging *staging,
-	struct key_service *keys, const char *name)
+static void unpublish(struct creation *creation)
 {
-	if (staging->path == NULL)
-		(void)remove_tree(layout->folder, NULL);
-	if (key_service_remove(keys, name, NULL) >= 0)
-		(void)unlink(layout->pending);
+	if (creation->staging.path == NULL)
+		(void)remove_tree(creation->layout.folder, NULL);
+	if (!by_service(creation) || key_service_remove(creation->keys, creation->name, NULL) >= 0)
+		(void)unlink(creation->layout.pending);
 }
 
 /* Key first, folder second: a volume that can be seen can be opened. */
-static int put_and_publish(const struct volume_layout *layout, struct staging *staging,
-	struct key_service *keys, const struct key_record *record, const struct secret *machine_key,
-	struct caisson_error *err)
+static int put_and_publish(struct creation *creation, struct caisson_error *err)
 {
-	const char *uuid = record->facts.uuid;
-	_cleanup_close_ int fd = -1;
-	int r;
+	int r = write_pending(creation, err);
 
-	/* Not synced: it must outlive this process, and after a power cut its loss costs a hint. */
-	fd = open_file(layout->pending, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600, err);
-	r = fd < 0 ? fd : write_all(fd, uuid, strlen(uuid), layout->pending, err);
-	if (r == 0)
-		r = key_service_put(keys, record, machine_key, err);
+	if (r == 0 && by_service(creation))
+		r = key_service_put(
+			creation->keys, &creation->record, &creation->machine_key.secret, err);
 	if (r < 0) {
-		(void)unlink(layout->pending);
+		(void)unlink(creation->layout.pending);
 		return r;
 	}
-	r = staging_publish(staging, record->volume, err);
+	r = staging_publish(&creation->staging, creation->name, err);
 	if (r < 0) {
-		unpublish(layout, staging, keys, record->volume);
+		unpublish(creation);
 		return r;
 	}
-	(void)unlink(layout->pending);
+	(void)unlink(creation->layout.pending);
 	return 0;
 }
 
-static int publish(const struct volume_layout *layout, struct staging *staging,
-	struct key_service *keys, const struct key_record *record, const struct secret *machine_key,
-	struct caisson_error *err)
+static int publish(struct creation *creation, struct caisson_error *err)
 {
 	_cleanup_close_ int lock = -1;
-	int r = volumes_lock(layout, &lock, err);
+	int r = volumes_lock(&creation->layout, &lock, err);
 
-	if (r == 0)
-		r = volume_recover(layout, keys, record->volume, err);
-	if (r < 0)
-		return r;
-	if (volume_exists(layout))
-		return taken(record->volume, err);
-	r = refuse_key(keys, record->volume, err);
-	if (r < 0)
-		return r;
-	return put_and_publish(layout, staging, keys, record, machine_key, err);
+	/* On a device the pending marker is ours, and stands for what must stay. */
+	if (r == 0 && creation->options->device == NULL)
+		r = look(creation, err);
+	return r < 0 ? r : put_and_publish(creation, err);
 }
 
-/* Before the work, what would be refused after it. */
-static int look_first(const struct volume_layout *layout, struct key_service *keys,
-	const char *name, struct caisson_error *err)
+/* What was begun on a device is undone at once, and not only by the next command. */
+static void give_up_device(struct creation *creation)
 {
-	_cleanup_close_ int lock = -1;
-	int r = volumes_lock(layout, &lock, err);
+	struct luks_header header;
 
+	if (creation->options->device == NULL || creation->fd < 0)
+		return;
+	if (luks_inspect(creation->path, &header, NULL) == 0 &&
+		strcmp(header.facts.uuid, creation->uuid) == 0)
+		(void)luks_erase(creation->path, NULL);
+	(void)unlink(creation->layout.pending);
+}
+
+static int prepare_key(struct creation *creation, struct caisson_error *err)
+{
+	creation->luks = creation->options->luks;
+	creation->luks.uuid = creation->uuid;
+	luks_new_uuid(creation->uuid);
+	if (!by_service(creation))
+		return 0;
+	creation->machine_key.kind = LUKS_KEY_MACHINE;
+	creation->luks.key = &creation->machine_key;
+	return secret_random(&creation->machine_key.secret, LUKS_MACHINE_KEY_SIZE, err);
+}
+
+static int prepare(struct creation *creation, struct caisson_error *err)
+{
+	const struct volume_create_options *options = creation->options;
+	uint64_t device = 0;
+	int r = volume_layout(creation->state, creation->name, &creation->layout, err);
+
+	if (r == 0 && options->device != NULL) {
+		r = volume_device_open(options->device, options->overwrite, &creation->fd, err);
+		if (r == 0)
+			r = volume_device_size(creation->fd, options->device, &device, err);
+	}
 	if (r == 0)
-		r = volume_recover(layout, keys, name, err);
+		r = decide_size(creation, device, err);
+	if (r == 0)
+		r = look_first(creation, err);
+	if (r == 0)
+		r = prepare_key(creation, err);
+	if (r == 0)
+		r = staging_directory(&creation->staging, creation->layout.volumes, err);
+	return r;
+}
+
+static int create(struct creation *creation, struct caisson_error *err)
+{
+	int r = prepare(creation, err);
+
 	if (r < 0)
 		return r;
-	return volume_exists(layout) ? taken(name, err) : refuse_key(keys, name, err);
+	r = make_container(creation, err);
+	if (r < 0) {
+		give_up_device(creation);
+		return caisson_wrap(err, "create the volume %s", creation->name);
+	}
+	snprintf(creation->record.volume, sizeof(creation->record.volume), "%s", creation->name);
+	snprintf(creation->record.filesystem, sizeof(creation->record.filesystem), "%s",
+		creation->content.filesystem);
+	creation->record.created = volume_now();
+	r = publish(creation, err);
+	if (r < 0)
+		give_up_device(creation);
+	return r;
 }
 
 int volume_create(const struct state *state, struct key_service *keys, const char *name,
-	uint64_t size, const struct caisson_log *log, struct caisson_error *err)
+	const struct volume_create_options *options, const struct caisson_log *log,
+	struct caisson_error *err)
 {
-	_cleanup_volume_layout_ struct volume_layout layout = VOLUME_LAYOUT_NONE;
-	_cleanup_staging_ struct staging staging = STAGING_NONE;
-	_cleanup_secret_ struct secret machine_key = SECRET_NONE;
-	struct key_record record = {.filesystem = FILESYSTEM};
-	_cleanup_free_ char *path = NULL;
+	_cleanup_(creation_done) struct creation creation = {.state = state,
+		.keys = keys,
+		.name = name,
+		.options = options,
+		.staging = STAGING_NONE,
+		.content = CONTENT_INIT,
+		.fd = -1};
+	const char *label = options->luks.label != NULL ? options->luks.label : name;
 	uint64_t began = now_usec();
-	int r;
+	int r = name_check("volume", name, err);
 
-	r = volume_layout(state, name, &layout, err);
 	if (r == 0)
-		r = check_size(size, &size, err);
+		r = content_open(&creation.content, options, label, err);
 	if (r == 0)
-		r = look_first(&layout, keys, name, err);
+		r = create(&creation, err);
 	if (r == 0)
-		r = secret_random(&machine_key, LUKS_MACHINE_KEY_SIZE, err);
+		log_debug(log, "created the volume %s in %llu ms", name,
+			(unsigned long long)(now_usec() - began) / 1000);
+	return r;
+}
+
+int volume_copy(const struct state *state, struct key_service *keys, const char *name,
+	const char *copy, const struct volume_key *key, const struct luks_key *new_key,
+	const struct transfer_progress *progress, const struct caisson_log *log,
+	struct caisson_error *err)
+{
+	struct volume_create_options options = {.luks = LUKS_FORMAT_DEFAULT, .progress = progress};
+	_cleanup_volume_access_ struct volume_access source = VOLUME_ACCESS_NONE;
+	_cleanup_(creation_done) struct creation creation = {.state = state,
+		.keys = keys,
+		.name = copy,
+		.options = &options,
+		.staging = STAGING_NONE,
+		.content = CONTENT_INIT,
+		.fd = -1};
+	uint64_t began = now_usec();
+	int r = name_check("volume", copy, err);
+
+	if (r == 0 && strcmp(name, copy) == 0)
+		r = caisson_refuse(err, EINVAL, "a volume cannot be a copy of itself");
 	if (r == 0)
-		r = staging_directory(&staging, layout.volumes, err);
+		r = volume_access_lock(state, keys, name, "copy", false, &source, err);
+	if (r == 0)
+		r = volume_access_unlock(&source, key->key, &key->limits, err);
 	if (r < 0)
 		return r;
-	path = path_join(staging.path, "container");
-	if (path == NULL)
-		return caisson_fail(err, ENOMEM, "create the volume %s", name);
-	r = make_container(path, name, size, &machine_key, &record.facts, err);
-	if (r < 0)
-		return caisson_wrap(err, "create the volume %s", name);
-	strcpy(record.volume, name);
-	record.created = (uint64_t)time(NULL);
-	r = publish(&layout, &staging, keys, &record, &machine_key, err);
-	if (r < 0)
-		return r;
-	log_debug(log, "created the volume %s in %llu ms", name,
-		(unsigned long long)(now_usec() - began) / 1000);
-	return 0;
+	options.luks.key = new_key;
+	options.luks.cipher = source.luks.facts.cipher;
+	options.luks.key_size = source.luks.facts.key_size;
+	options.luks.sector_size = source.luks.facts.sector_size;
+	r = content_of_volume(&creation.content, &source, progress, err);
+	if (r == 0)
+		r = create(&creation, err);
+	if (r == 0)
+		log_debug(log, "copied the volume %s in %llu ms", name,
+			(unsigned long long)(now_usec() - began) / 1000);
+	return r;
 }

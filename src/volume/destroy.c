@@ -72,7 +72,8 @@ static int erase_header(
 }
 
 static int destroy_locked(const struct volume_layout *layout, struct key_service *keys,
-	const char *name, int container, struct volume_destroyed *done, struct caisson_error *err)
+	const char *name, int container, struct caisson_volume_destroyed *done,
+	struct caisson_error *err)
 {
 	struct caisson_error failure = {0};
 	int first = 0, r;
@@ -98,14 +99,14 @@ static int destroy_locked(const struct volume_layout *layout, struct key_service
 }
 
 int volume_destroy(const struct state *state, struct key_service *keys, const char *name,
-	struct volume_destroyed *done, struct caisson_error *err)
+	struct caisson_volume_destroyed *done, struct caisson_error *err)
 {
 	_cleanup_volume_layout_ struct volume_layout layout = VOLUME_LAYOUT_NONE;
 	_cleanup_close_ int lock = -1, container = -1;
 	struct caisson_error failure = {0};
 	int first, r;
 
-	*done = (struct volume_destroyed){0};
+	*done = (struct caisson_volume_destroyed){0};
 	r = volume_layout(state, name, &layout, err);
 	if (r == 0)
 		r = volumes_lock(&layout, &lock, err);

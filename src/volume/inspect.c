@@ -6,7 +6,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/io.h"
 #include "base/path.h"
+#include "volume/device.h"
 #include "volume/layout.h"
 #include "volume/volume.h"
 
@@ -37,6 +39,15 @@ int volume_list(const struct state *state, struct strv *names, struct caisson_er
 	return strv_ok(names) ? 0 : caisson_fail(err, ENOMEM, "list the volumes");
 }
 
+static int look_at_device(const char *path, struct volume_info *info, struct caisson_error *err)
+{
+	_cleanup_close_ int fd = open_file(path, O_RDONLY | O_NONBLOCK, 0, err);
+	int r = fd < 0 ? fd : volume_device_size(fd, path, &info->size, err);
+
+	info->allocated = info->size;
+	return r;
+}
+
 /* Sizes, and who has it open. Under the lock on the volumes, so that the lock which is taken here
    for a moment is in nobody's way. */
 static int look_at_container(
@@ -47,11 +58,17 @@ static int look_at_container(
 	int r = volume_lock_container(layout, info->name, O_RDONLY, &fd, err);
 
 	if (r == -EBUSY) {
+		struct volume_holder holder;
+
+		volume_read_holder(layout, &holder);
 		info->in_use = true;
-		volume_read_holder(layout, info->holder, sizeof(info->holder));
+		info->machine = holder.machine;
+		memcpy(info->holder, holder.text, sizeof(info->holder));
 	} else if (r < 0) {
 		return r;
 	}
+	if (layout->on_device)
+		return look_at_device(layout->container, info, err);
 	if (lstat(layout->container, &st) < 0)
 		return caisson_fail(err, errno, "stat %s", layout->container);
 	info->size = (uint64_t)st.st_size;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Who has a volume: locks that go with their holder, and the holder's name for those it keeps out. */
+/* Who has a volume: locks that go with their holder, and the holder's name for those it keeps out.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

@@ -8,6 +8,7 @@
 
 #include "base/io.h"
 #include "luks/luks.h"
+#include "volume/device.h"
 #include "volume/layout.h"
 
 #define PENDING_MOST 8192
@@ -15,17 +16,24 @@
 /* Its header is on a device already: erased, if it is that one still. */
 static int erase_device(const char *device, const char *uuid, struct caisson_error *err)
 {
+	_cleanup_close_ int fd = -1;
 	struct luks_header header;
+	char path[32];
+	int r;
 
 	/* A device that is not there, or holds something else by now, is none of ours. */
 	if (device[0] != '/' || luks_inspect(device, &header, NULL) < 0 ||
 		strcmp(header.facts.uuid, uuid) != 0)
 		return 0;
-	return luks_erase(device, err);
+	/* Locked while whoever makes it is alive. */
+	r = volume_device_open(device, true, &fd, err);
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return luks_erase(path, err);
 }
 
-static int undo(
-	struct key_service *keys, const char *name, char *text, struct caisson_error *err)
+static int undo(struct key_service *keys, const char *name, char *text, struct caisson_error *err)
 {
 	char *device = strchr(text, '\n');
 	struct key_record record;

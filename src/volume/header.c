@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The header as a thing of its own: changed as a whole, saved to a file, put back. */
+#include "volume/header.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/path.h"
+#include "base/staging.h"
+#include "luks/header.h"
+#include "volume/redo.h"
+
+#define BACKUP_MOST (UINT64_C(192) << 20)
+
+static int write_through(
+	struct volume_access *access, int copy, uint64_t size, struct caisson_error *err)
+{
+	_cleanup_(redo_freep) struct redo *redo = NULL;
+	int r = redo_new(
+		access->blocks, access->layout.folder, access->blocks->size, true, &redo, err);
+
+	if (r == 0)
+		r = luks_header_write(copy, size, redo_blocks(redo), err);
+	return r < 0 ? r : redo_commit(redo, access->container, err);
+}
+
+int volume_change_header(struct volume_access *access,
+	int (*change)(const char *path, void *userdata, struct caisson_error *err), void *userdata,
+	struct caisson_error *err)
+{
+	_cleanup_close_ int copy = -1;
+	struct luks_header header;
+	uint64_t size = 0;
+	char path[32];
+	int r = luks_inspect(access->path, &header, err);
+
+	if (r == 0)
+		r = luks_header_size(access->path, &size, err);
+	if (r == 0)
+		r = luks_header_copy(access->blocks, size, header.facts.data_offset, &copy, err);
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", copy);
+	r = change(path, userdata, err);
+	return r < 0 ? r : write_through(access, copy, size, err);
+}
+
+/* A folder and a name; the current folder without a slash. */
+static char *folder_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (slash == NULL)
+		return strdup(".");
+	return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
+int volume_backup(const struct state *state, struct key_service *keys, const char *name,
+	const char *path, struct caisson_error *err)
+{
+	_cleanup_volume_access_ struct volume_access access = VOLUME_ACCESS_NONE;
+	_cleanup_staging_ struct staging staging = STAGING_NONE;
+	_cleanup_free_ char *folder = folder_of(path);
+	_cleanup_close_ int copy = -1;
+	uint64_t size = 0;
+	int r = folder != NULL ? 0 : caisson_fail(err, ENOMEM, "back up a header");
+
+	if (r == 0)
+		r = volume_access_lock(state, keys, name, "backup", false, &access, err);
+	if (r == 0)
+		r = luks_header_check(access.blocks, err);
+	if (r == 0)
+		r = luks_header_size(access.path, &size, err);
+	if (r == 0)
+		r = luks_header_copy(access.blocks, size, size, &copy, err);
+	if (r == 0 && ftruncate(copy, (off_t)size) < 0)
+		r = caisson_fail(err, errno, "back up a header");
+	if (r == 0)
+		r = staging_file(&staging, folder, err);
+	if (r == 0 && copy_fd(copy, staging.fd, path, err) < 0)
+		return -EIO;
+	if (r == 0)
+		r = staging_publish(&staging, path_base(path), err);
+	if (r == -EEXIST)
+		caisson_hint(err, "a backup is never written over another file");
+	return r;
+}
+
+struct restore {
+	const struct volume_access *access;
+	int from;
+	uint64_t size;
+};
+
+static int put_back(const char *path, void *userdata, struct caisson_error *err)
+{
+	const struct restore *restore = userdata;
+	_cleanup_close_ int to = open_file(path, O_WRONLY, 0, err);
+
+	if (to < 0)
+		return to;
+	return copy_fd(restore->from, to, "the backup", err) < 0 ? -EIO : 0;
+}
+
+/* What is put back must fit what it is put before; of another volume it would make noise of the
+ * data. */
+static int check_backup(
+	const struct restore *restore, const char *path, bool force, struct caisson_error *err)
+{
+	const struct volume_access *access = restore->access;
+	struct luks_header backup, now;
+	uint64_t size = 0;
+	int r = luks_inspect(path, &backup, err);
+
+	if (r == 0)
+		r = luks_areas_check(path, err);
+	if (r == 0)
+		r = luks_header_size(path, &size, err);
+	if (r == 0 && size > restore->size)
+		r = caisson_refuse(err, EBADMSG, "the backup is cut short");
+	if (r < 0)
+		return r;
+	if (access->has_record && strcmp(access->record.facts.uuid, backup.facts.uuid) != 0)
+		return caisson_refuse(err, EPERM,
+			"the backup is of another volume: its UUID is %s, and not %s",
+			backup.facts.uuid, access->record.facts.uuid);
+	if (force || luks_inspect(access->path, &now, NULL) < 0)
+		return 0;
+	if (strcmp(now.facts.uuid, backup.facts.uuid) != 0 ||
+		now.facts.data_offset != backup.facts.data_offset) {
+		caisson_refuse(err, EPERM,
+			"the backup is of another volume: its UUID is %s, and not %s",
+			backup.facts.uuid, now.facts.uuid);
+		return caisson_hint(err, "--force puts it there all the same");
+	}
+	return 0;
+}
+
+/* Over a header that may be damaged beyond reading: nothing of it is asked. */
+static int restore_bytes(
+	struct volume_access *access, const struct restore *restore, struct caisson_error *err)
+{
+	_cleanup_close_ int copy = -1;
+	char path[32];
+	int r;
+
+	if (restore->size > access->blocks->size)
+		return caisson_refuse(err, EBADMSG, "the backup is larger than the container");
+	r = luks_header_copy(access->blocks, restore->size, restore->size, &copy, err);
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", copy);
+	r = put_back(path, (void *)restore, err);
+	return r < 0 ? r : write_through(access, copy, restore->size, err);
+}
+
+int volume_restore(const struct state *state, struct key_service *keys, const char *name,
+	const char *path, bool force, struct caisson_error *err)
+{
+	_cleanup_volume_access_ struct volume_access access = VOLUME_ACCESS_NONE;
+	_cleanup_close_ int fd = open_file(path, O_RDONLY | O_NONBLOCK, 0, err);
+	struct restore restore = {.access = &access, .from = fd};
+	struct stat st;
+	int r;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return caisson_fail(err, errno, "stat %s", path);
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > BACKUP_MOST)
+		return caisson_refuse(err, EINVAL, "%s is no backup of a header", path);
+	restore.size = (uint64_t)st.st_size;
+	r = volume_access_lock(state, keys, name, "restore", false, &access, err);
+	if (r == 0)
+		r = check_backup(&restore, path, force, err);
+	return r < 0 ? r : restore_bytes(&access, &restore, err);
+}
