@@ -7,6 +7,7 @@
 #include "luks/transfer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -20,6 +21,7 @@
 #include "luks/target.h"
 
 #define CHUNK_SIZE   TARGET_WRITE_MOST
+#define CHUNKS_AHEAD 4u /* that the kernel is asked to read meanwhile */
 #define THREADS_MOST 8u
 #define RANGES_MOST  256u
 #define TELL_USEC    100000u
@@ -93,6 +95,14 @@ static int source_fails(struct caisson_error *err, uint64_t at)
 		err, ENODATA, "the source ends early, at %llu", (unsigned long long)at);
 }
 
+/* A source that is not in memory: threads that take turns look to the kernel like random access. */
+static void read_ahead(const struct range *chunk)
+{
+	uint64_t at = chunk->from_base + chunk->from_offset + CHUNKS_AHEAD * CHUNK_SIZE;
+
+	(void)posix_fadvise(chunk->from, (off_t)at, CHUNK_SIZE, POSIX_FADV_WILLNEED);
+}
+
 /* Zeros in the place of what a plain source lacks of its last sector, and of nothing more. */
 static int read_source(const struct transfer *transfer, const struct range *range, bool last,
 	uint8_t *data, size_t size, struct caisson_error *err)
@@ -129,6 +139,8 @@ static int move_chunk(
 	size_t size = (size_t)chunk->length;
 	int r = 0;
 
+	if (chunk->kind == KIND_FILE && !last)
+		read_ahead(chunk);
 	if (chunk->kind == KIND_FILE)
 		r = read_source(transfer, chunk, last, data, size, err);
 	else if (chunk->kind == KIND_DATA)
