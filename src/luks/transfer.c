@@ -331,6 +331,11 @@ void transfer_free(struct transfer *transfer)
 	free(transfer);
 }
 
+bool transfer_decrypts(const struct transfer *transfer)
+{
+	return transfer->workers[0].decrypt != NULL;
+}
+
 static int failed(const struct transfer *transfer, struct caisson_error *err)
 {
 	if (err != NULL)

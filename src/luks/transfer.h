@@ -7,12 +7,14 @@
 #pragma once
 
 #include <caisson/error.h>
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "base/extent.h"
 #include "luks/cipher.h"
 
 struct transfer_progress {
-	/* Called from the caller's thread at most ten times a second. */
+	/* Called from the caller's thread at most ten times a second, and when all is drained. */
 	void (*tell)(uint64_t done, uint64_t total, void *userdata);
 	void *userdata;
 };
@@ -29,6 +31,7 @@ struct transfer_options {
 
 struct transfer;
 
+/* Ranges of the target that are queued at once must not overlap: who is first is not said. */
 int transfer_new(const struct transfer_options *options, struct transfer **ret_transfer,
 	struct caisson_error *err);
 /*
@@ -46,6 +49,14 @@ int transfer_data(struct transfer *transfer, const void *data, size_t size, uint
 /* The same for zeros. */
 int transfer_zeros(
 	struct transfer *transfer, uint64_t to_offset, uint64_t length, struct caisson_error *err);
+/*
+ * transfer_copy() of each of @extents, to the same place of the target. Holes of a plain source are
+ * not read; zeros are written for them.
+ */
+int transfer_extents(struct transfer *transfer, int from, uint64_t from_base,
+	const struct extents *extents, struct caisson_error *err);
+/* Whether the source is encrypted. */
+bool transfer_decrypts(const struct transfer *transfer);
 /* Waits until all that was queued is written (not: synced). The first failure of any thread. */
 int transfer_drain(struct transfer *transfer, struct caisson_error *err);
 /* Ends the threads; what is still queued is dropped unless it was drained. */

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,7 +11,6 @@
 #include "base/hex.h"
 #include "base/io.h"
 #include "base/process.h"
-#include "luks/encrypt.h"
 #include "luks/luks.h"
 #include "luks/metadata.h"
 
@@ -447,110 +445,6 @@ static void test_erase(void **state)
 	assert_refused(luks_erase(container.path, &err), &err, ENOENT);
 }
 
-/* IEEE 1619-2007, annex B, vector 10: XTS-AES-256, data unit 0xff. */
-static void test_xts_vector(void **state _unused_)
-{
-	static const char key_hex[] =
-		"2718281828459045235360287471352662497757247093699959574966967627"
-		"3141592653589793238462643383279502884197169399375105820974944592";
-	static const char wanted_hex[] =
-		"1c3b3a102f770386e4836c99e370cf9bea00803f5e482357a4ae12d414a3e63b"
-		"5d31e276f8fe4a8d66b317f9ac683f44680a86ac35adfc3345befecb4bb188fd";
-	_cleanup_close_ int from = memfd_create("from", MFD_CLOEXEC);
-	_cleanup_close_ int to = memfd_create("to", MFD_CLOEXEC);
-	_cleanup_secret_ struct secret key = SECRET_NONE;
-	struct luks_extent extent = {.offset = 0xff * 512, .length = 512};
-	uint8_t plain[512], back[512], wanted[64];
-	struct caisson_error err = {0};
-
-	assert_ok(secret_new(&key, 64, &err), &err);
-	assert_int_equal(hex_decode(key_hex, 128, key.data, 64), 0);
-	assert_int_equal(hex_decode(wanted_hex, 128, wanted, 64), 0);
-	for (int i = 0; i < 512; i++)
-		plain[i] = (uint8_t)i;
-	assert_ok(pwrite_all(from, plain, 512, extent.offset, "from", &err), &err);
-	assert_ok(luks_encrypt_extents(from, to, 8192, 512, &key, &extent, 1, &err), &err);
-	assert_ok(pread_all(to, back, 512, 8192 + extent.offset, "to", &err), &err);
-	assert_memory_equal(back, wanted, 64);
-	assert_ok(luks_decrypt(to, 8192, 512, &key, extent.offset, back, 512, &err), &err);
-	assert_memory_equal(back, plain, 512);
-}
-
-/* One sector by a context of its own, its IV computed by another road. */
-static void sector_alone(
-	const struct secret *key, uint64_t sector, const uint8_t *plain, uint8_t *out)
-{
-	EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
-	uint64_t units = sector << 3;
-	uint8_t iv[16] = {0};
-	int length = 0;
-
-	memcpy(iv, &units, sizeof(units)); /* the tests run on little-endian machines */
-	assert_int_equal(EVP_EncryptInit_ex(context, EVP_aes_256_xts(), NULL, key->data, iv), 1);
-	assert_int_equal(EVP_EncryptUpdate(context, out, &length, plain, 4096), 1);
-	EVP_CIPHER_CTX_free(context);
-}
-
-static void test_encrypt_extents(void **state _unused_)
-{
-	enum { IMAGE = 5 << 20, OFFSET = 1 << 20 };
-	_cleanup_close_ int from = memfd_create("from", MFD_CLOEXEC);
-	_cleanup_close_ int to = memfd_create("to", MFD_CLOEXEC);
-	_cleanup_free_ uint8_t *plain = malloc(IMAGE), *back = calloc(1, IMAGE);
-	_cleanup_secret_ struct secret key = SECRET_NONE;
-	const struct luks_extent extents[] = {{0, 4096}, {8192, 3 << 20}, {IMAGE - 4096, 4096}};
-	struct caisson_error err = {0};
-
-	assert_ok(secret_random(&key, 64, &err), &err);
-	for (size_t i = 0; i < IMAGE; i++)
-		plain[i] = (uint8_t)(i * 2654435761u >> 13);
-	assert_ok(pwrite_all(from, plain, IMAGE, 0, "from", &err), &err);
-	assert_ok(luks_encrypt_extents(
-			  from, to, OFFSET, 4096, &key, extents, ARRAY_SIZE(extents), &err),
-		&err);
-	for (uint64_t sector = 0; sector < IMAGE / 4096; sector++) {
-		bool in = sector == 0 || (sector >= 2 && sector < 2 + 768) ||
-			  sector == IMAGE / 4096 - 1;
-		uint8_t wanted[4096] = {0};
-
-		if (in)
-			sector_alone(&key, sector, plain + sector * 4096, wanted);
-		assert_ok(pread_all(to, back, 4096, OFFSET + sector * 4096, "to", &err), &err);
-		assert_memory_equal(back, wanted, 4096);
-	}
-	assert_ok(luks_decrypt(to, OFFSET, 4096, &key, 8192, back, 3 << 20, &err), &err);
-	assert_memory_equal(back, plain + 8192, 3 << 20);
-}
-
-static void test_encrypt_refuses(void **state _unused_)
-{
-	_cleanup_close_ int fd = memfd_create("image", MFD_CLOEXEC);
-	_cleanup_secret_ struct secret key = SECRET_NONE, shorter = SECRET_NONE, weak = SECRET_NONE;
-	static const struct {
-		struct luks_extent extent;
-		uint32_t sector_size;
-		int code;
-	} bad[] = {
-		{{1, 4096}, 4096, EINVAL}, {{0, 512}, 4096, EINVAL},
-		{{UINT64_MAX - 4095, 4096}, 4096, EOVERFLOW},
-		{{INT64_MAX - 8191, 8192}, 4096, EOVERFLOW}, {{0, 4096}, 0, EINVAL},
-		{{0, 4096}, 768, EINVAL}, {{0, 8192}, 8192, EINVAL},
-		{{0, 4096}, 4096, ENODATA}, /* the image is empty */
-	};
-	struct caisson_error err = {0};
-
-	assert_ok(secret_random(&key, 64, &err), &err);
-	assert_ok(secret_random(&shorter, 48, &err), &err);
-	assert_ok(secret_new(&weak, 64, &err), &err);
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		assert_refused(luks_encrypt_extents(fd, fd, 4096, bad[i].sector_size, &key,
-				       &bad[i].extent, 1, &err),
-			&err, bad[i].code);
-	assert_refused(
-		luks_encrypt_extents(fd, fd, 0, 4096, &shorter, NULL, 0, &err), &err, ENOTSUP);
-	assert_refused(luks_encrypt_extents(fd, fd, 0, 4096, &weak, NULL, 0, &err), &err, EINVAL);
-}
-
 /* The reading of the JSON, where no real header can go. */
 static void test_metadata(void **state _unused_)
 {
@@ -614,9 +508,6 @@ int main(void)
 		cmocka_unit_test(test_stock_null_cipher),
 		cmocka_unit_test(test_other_uuid),
 		cmocka_unit_test(test_erase),
-		cmocka_unit_test(test_xts_vector),
-		cmocka_unit_test(test_encrypt_extents),
-		cmocka_unit_test(test_encrypt_refuses),
 		cmocka_unit_test(test_metadata),
 	};
 

@@ -15,7 +15,7 @@
 
 #include "base/io.h"
 #include "base/process.h"
-#include "luks/encrypt.h"
+#include "luks/payload.h"
 #include "volume/ext4.h"
 #include "volume/volume.h"
 
@@ -102,6 +102,9 @@ static char *decrypt_all(const struct house *house, const char *name)
 	_cleanup_free_ char *plain = format_string("%s/%s.plain", house->state.dir, name);
 	_cleanup_free_ uint8_t *buffer = malloc(CHUNK);
 	_cleanup_close_ int from = -1, to = -1;
+	_cleanup_(luks_cipher_freep) struct luks_cipher *cipher = NULL;
+	_cleanup_blocks_ struct blocks *container = NULL;
+	_cleanup_blocks_ struct blocks *payload = NULL;
 	struct caisson_error err = {0};
 	struct key_record record;
 	struct stat st;
@@ -113,12 +116,17 @@ static char *decrypt_all(const struct house *house, const char *name)
 	assert_true(from >= 0 && to >= 0);
 	assert_int_equal(fstat(from, &st), 0);
 	size = (uint64_t)st.st_size - record.facts.data_offset;
+	assert_ok(luks_cipher_new(record.facts.cipher, record.facts.sector_size, &volume_key,
+			  &cipher, &err),
+		&err);
+	assert_ok(blocks_of_file(from, (uint64_t)st.st_size, true, path, &container, &err), &err);
+	assert_ok(
+		luks_payload_new(container, record.facts.data_offset, size, cipher, &payload, &err),
+		&err);
 	for (uint64_t at = 0; at < size; at += CHUNK) {
 		size_t length = MIN(size - at, (uint64_t)CHUNK);
 
-		assert_ok(luks_decrypt(from, record.facts.data_offset, record.facts.sector_size,
-				  &volume_key, at, buffer, length, &err),
-			&err);
+		assert_ok(blocks_read(payload, at, buffer, length, &err), &err);
 		assert_ok(pwrite_all(to, buffer, length, at, plain, &err), &err);
 	}
 	return take_ptr(plain);

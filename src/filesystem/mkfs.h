@@ -4,15 +4,15 @@
 #pragma once
 
 #include <caisson/error.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/extent.h"
 #include "base/macros.h"
-#include "luks/encrypt.h"
 
 struct mkfs {
-	int image;  /* sparse, as large as the payload */
+	int image; /* sparse, as large as the payload */
+	uint64_t size;
 	int errors; /* what mke2fs says */
 	pid_t pid;  /* 0 when it has ended */
 };
@@ -22,14 +22,8 @@ struct mkfs {
 /* Starts mke2fs for a filesystem of @size bytes that is called @label; it runs beside us. */
 int mkfs_start(struct mkfs *ret_mkfs, uint64_t size, const char *label, struct caisson_error *err);
 int mkfs_wait(struct mkfs *mkfs, struct caisson_error *err);
-/*
- * The blocks that the filesystem relies on, in order: those that it counts as used, also where they
- * hold zeros, less what ext4 writes before it reads: inode tables that are marked as not
- * initialised, the journal behind its superblock, and the backups of group descriptors that are
- * only reserved. Owned by the caller.
- */
-int mkfs_extents(const struct mkfs *mkfs, struct luks_extent **ret_extents, size_t *ret_count,
-	struct caisson_error *err);
+/* What must be written of it, in order: see ext_extents(). */
+int mkfs_extents(const struct mkfs *mkfs, struct extents *ret_extents, struct caisson_error *err);
 /* Ends mke2fs if it still runs. */
 void mkfs_done(struct mkfs *mkfs);
 
