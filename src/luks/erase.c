@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sodium.h>
 
+#include "base/extent.h"
 #include "base/io.h"
 #include "luks/container.h"
 
@@ -29,33 +30,20 @@ static uint64_t header_end(const char *path, uint64_t size)
 	return MIN(end, size);
 }
 
-/* The next range below @end that takes up space. A hole holds nothing to overwrite, and filling it
-   could fail on a full disk. False when there is none; everything where the filesystem cannot tell.
- */
-static bool next_data(int fd, uint64_t *at, uint64_t end, uint64_t *ret_stop)
-{
-	off_t data = lseek(fd, (off_t)*at, SEEK_DATA), hole;
-
-	*ret_stop = end;
-	if (data < 0)
-		return errno != ENXIO && *at < end;
-	*at = (uint64_t)data;
-	hole = lseek(fd, data, SEEK_HOLE);
-	if (hole > data && (uint64_t)hole < end)
-		*ret_stop = (uint64_t)hole;
-	return *at < end;
-}
-
 static int overwrite(int fd, uint64_t end, const char *path, struct caisson_error *err)
 {
 	_cleanup_free_ uint8_t *noise = malloc(CHUNK_SIZE);
-	uint64_t at = 0, stop;
+	struct extent data;
+	uint64_t at = 0;
 
 	if (noise == NULL)
 		return caisson_fail(err, ENOMEM, "erase %s", path);
 	randombytes_buf(noise, CHUNK_SIZE);
-	while (next_data(fd, &at, end, &stop)) {
-		while (at < stop) {
+	/* A hole holds nothing to overwrite, and filling it could fail on a full disk. */
+	while (at < end && next_data(fd, at, end, &data) == 0) {
+		uint64_t stop = data.offset + data.length;
+
+		for (at = data.offset; at < stop;) {
 			size_t size = MIN(stop - at, (uint64_t)CHUNK_SIZE);
 			int r = pwrite_all(fd, noise, size, at, path, err);
 

@@ -7,7 +7,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/extent.h"
 #include "base/io.h"
+#include "filesystem/extents.h"
+#include "filesystem/probe.h"
+
+#define SECTOR_MOST 4096u
 
 static int check_filesystem(const char *type, struct caisson_error *err)
 {
@@ -19,6 +24,54 @@ static int check_filesystem(const char *type, struct caisson_error *err)
 	}
 	return caisson_refuse(
 		err, EINVAL, "'%.32s' is none of the filesystems ext4, xfs, btrfs, none", type);
+}
+
+/* The image of a filesystem is taken as it is. */
+static int open_image(struct content *content, struct caisson_error *err)
+{
+	_cleanup_blocks_ struct blocks *blocks = NULL;
+	struct stat st;
+	int r;
+
+	if (fstat(content->image, &st) < 0)
+		return caisson_fail(err, errno, "stat %s", content->from);
+	r = blocks_of_file(content->image, (uint64_t)st.st_size, true, content->from, &blocks, err);
+	if (r == 0)
+		r = filesystem_kind(blocks, content->filesystem, err);
+	if (r < 0 || content->filesystem[0] == '\0')
+		return r;
+	if (strncmp(content->filesystem, "crypto_", 7) == 0)
+		return caisson_refuse(err, EINVAL,
+			"%s is encrypted itself: its content is wanted, not what hides it",
+			content->from);
+	content->kind = CONTENT_IMAGE;
+	content->least = ((uint64_t)st.st_size + SECTOR_MOST - 1) / SECTOR_MOST * SECTOR_MOST;
+	return 0;
+}
+
+static int open_from(struct content *content, bool chosen, struct caisson_error *err)
+{
+	struct stat st;
+	int r = 0;
+
+	content->image = open_file(content->from, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, err);
+	if (content->image < 0)
+		return content->image;
+	if (fstat(content->image, &st) < 0)
+		return caisson_fail(err, errno, "stat %s", content->from);
+	content->kind = CONTENT_TREE;
+	if (S_ISREG(st.st_mode))
+		r = open_image(content, err);
+	if (r < 0)
+		return r;
+	if (content->kind == CONTENT_IMAGE && chosen)
+		return caisson_refuse(err, EINVAL,
+			"%s is the image of a filesystem (%s) already: --filesystem makes no sense",
+			content->from, content->filesystem);
+	if (content->kind == CONTENT_IMAGE)
+		return 0;
+	snprintf(content->filesystem, sizeof(content->filesystem), "ext4");
+	return 0;
 }
 
 int content_open(struct content *content, const struct volume_create_options *options,
@@ -33,7 +86,15 @@ int content_open(struct content *content, const struct volume_create_options *op
 	content->label = label;
 	content->progress = options->progress;
 	content->kind = strcmp(type, "none") == 0 ? CONTENT_NONE : CONTENT_EMPTY;
-	return 0;
+	if (options->from == NULL)
+		return 0;
+	content->from = options->from;
+	if (strcmp(type, "ext4") != 0)
+		return caisson_refuse(err, ENOTSUP,
+			"a volume is filled as ext4, and not as %s: make it empty, mount it, and "
+			"copy what shall be in it",
+			type);
+	return open_from(content, options->filesystem != NULL, err);
 }
 
 int content_of_volume(struct content *content, struct volume_access *source,
@@ -85,83 +146,100 @@ static int open_transfer(const struct target *target, const struct luks_cipher *
 	return transfer_new(&options, ret_transfer, err);
 }
 
-/* From a plain file to the same places of the payload. */
-static int write_extents(const struct target *target, int from, const struct luks_extent *extents,
-	size_t count, struct caisson_error *err)
+/* To the same places of the payload. */
+static int write_extents(const struct target *target, const struct luks_cipher *decrypt, int from,
+	uint64_t base, struct extents *extents, uint64_t end, struct caisson_error *err)
 {
 	_cleanup_(transfer_freep) struct transfer *transfer = NULL;
-	uint64_t total = 0;
 	int r;
 
-	for (size_t i = 0; i < count; i++)
-		total += extents[i].length;
-	r = open_transfer(target, NULL, total, &transfer, err);
-	for (size_t i = 0; r == 0 && i < count; i++)
-		r = transfer_copy(transfer, from, 0, extents[i].offset, extents[i].offset,
-			extents[i].length, err);
+	extents_round(extents, SECTOR_MOST, end);
+	r = open_transfer(target, decrypt, extents_total(extents), &transfer, err);
+	if (r == 0)
+		r = transfer_extents(transfer, from, base, extents, err);
 	return r < 0 ? r : transfer_drain(transfer, err);
 }
 
 static int write_empty(
 	struct content *content, const struct target *target, struct caisson_error *err)
 {
-	_cleanup_free_ struct luks_extent *extents = NULL;
-	size_t count = 0;
+	_cleanup_extents_ struct extents extents = EXTENTS_NONE;
 	int r = mkfs_wait(&content->mkfs, err);
 
 	if (r == 0)
-		r = mkfs_extents(&content->mkfs, &extents, &count, err);
-	return r < 0 ? r : write_extents(target, content->mkfs.image, extents, count, err);
+		r = mkfs_extents(&content->mkfs, &extents, err);
+	return r < 0 ? r
+		     : write_extents(target, NULL, content->mkfs.image, 0, &extents,
+			       content->mkfs.size, err);
 }
 
-/* What was never written there reads as noise, and may do so here: only what takes up space is
-   copied. */
+static int write_image(
+	struct content *content, const struct target *target, struct caisson_error *err)
+{
+	_cleanup_extents_ struct extents extents = EXTENTS_NONE;
+	_cleanup_blocks_ struct blocks *blocks = NULL;
+	struct filesystem_image image = {.fd = content->image};
+	char kind[FILESYSTEM_KIND_SIZE];
+	struct stat st;
+	int r;
+
+	if (fstat(content->image, &st) < 0)
+		return caisson_fail(err, errno, "stat %s", content->from);
+	r = blocks_of_file(content->image, (uint64_t)st.st_size, true, content->from, &blocks, err);
+	image.blocks = blocks;
+	if (r == 0)
+		r = filesystem_extents(&image, kind, &extents, err);
+	return r < 0 ? r
+		     : write_extents(
+			       target, NULL, content->image, 0, &extents, content->least, err);
+}
+
 static int write_volume(
 	struct content *content, const struct target *target, struct caisson_error *err)
 {
 	struct volume_access *source = content->source;
-	uint64_t base = source->luks.facts.data_offset, size = content->least, at = 0;
-	uint32_t sector = source->luks.facts.sector_size;
-	_cleanup_(transfer_freep) struct transfer *transfer = NULL;
-	int r = open_transfer(target, source->cipher, size, &transfer, err);
+	_cleanup_extents_ struct extents extents = EXTENTS_NONE;
+	_cleanup_blocks_ struct blocks *payload = NULL;
+	struct filesystem_image image = {
+		.fd = source->container, .base = source->luks.facts.data_offset, .encrypted = true};
+	char kind[FILESYSTEM_KIND_SIZE];
+	int r = volume_access_payload(source, source->blocks, &payload, err);
 
-	while (r == 0 && at < size) {
-		off_t data = lseek(source->container, (off_t)(base + at), SEEK_DATA), hole;
-		uint64_t end = size;
-
-		if (data < 0 && errno == ENXIO)
-			break;
-		if (data >= 0 && (uint64_t)data >= base + size)
-			break;
-		/* Whole sectors; where the filesystem cannot tell, all of it. */
-		if (data >= 0) {
-			at = ((uint64_t)data - base) / sector * sector;
-			hole = lseek(source->container, data, SEEK_HOLE);
-			if (hole > data && (uint64_t)hole < base + size)
-				end = ((uint64_t)hole - base + sector - 1) / sector * sector;
-		}
-		r = transfer_copy(transfer, source->container, base, at, at, end - at, err);
-		at = end;
-	}
-	return r < 0 ? r : transfer_drain(transfer, err);
+	image.blocks = payload;
+	if (r == 0)
+		r = filesystem_extents(&image, kind, &extents, err);
+	if (r == 0 && content->filesystem[0] == '\0')
+		snprintf(content->filesystem, sizeof(content->filesystem), "%s",
+			kind[0] != '\0' ? kind : "none");
+	return r < 0 ? r
+		     : write_extents(target, source->cipher, source->container, image.base,
+			       &extents, content->least, err);
 }
 
 int content_write(struct content *content, int container, const struct luks_facts *facts,
-	uint64_t size, const struct secret *volume_key, struct caisson_error *err)
+	const struct secret *volume_key, struct caisson_error *err)
 {
 	_cleanup_(luks_cipher_freep) struct luks_cipher *cipher = NULL;
 	struct target target = {.content = content, .container = container, .facts = facts};
 	int r;
 
-	(void)size;
 	if (content->kind == CONTENT_NONE)
 		return 0;
 	r = luks_cipher_new(facts->cipher, facts->sector_size, volume_key, &cipher, err);
 	if (r < 0)
 		return r;
 	target.cipher = cipher;
-	return content->kind == CONTENT_VOLUME ? write_volume(content, &target, err)
-					       : write_empty(content, &target, err);
+	switch (content->kind) {
+	case CONTENT_IMAGE:
+		return write_image(content, &target, err);
+	case CONTENT_VOLUME:
+		return write_volume(content, &target, err);
+	case CONTENT_NONE:
+	case CONTENT_EMPTY:
+	case CONTENT_TREE:
+		break;
+	}
+	return write_empty(content, &target, err);
 }
 
 void content_done(struct content *content)

@@ -3,10 +3,10 @@
  * volume. */
 #pragma once
 
+#include "filesystem/mkfs.h"
 #include "luks/cipher.h"
 #include "luks/transfer.h"
 #include "volume/access.h"
-#include "volume/filesystem.h"
 
 enum content_kind {
 	CONTENT_NONE,   /* whatever the blocks decrypt to */
@@ -39,7 +39,7 @@ int content_of_volume(struct content *content, struct volume_access *source,
 int content_start(struct content *content, uint64_t size, struct caisson_error *err);
 /* Writes it, encrypted, into @container. The caller syncs. */
 int content_write(struct content *content, int container, const struct luks_facts *facts,
-	uint64_t size, const struct secret *volume_key, struct caisson_error *err);
+	const struct secret *volume_key, struct caisson_error *err);
 void content_done(struct content *content);
 
 #define _cleanup_content_ _cleanup_(content_done)

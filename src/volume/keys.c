@@ -17,8 +17,8 @@
 
 #include "base/io.h"
 #include "base/path.h"
+#include "filesystem/probe.h"
 #include "volume/header.h"
-#include "volume/probe.h"
 
 #define MARKER_MOST 64
 #define NONE        UINT32_MAX
@@ -168,7 +168,11 @@ static int probe_filesystem(struct volume_access *access, char type[16], struct 
 		return 0;
 	}
 	r = volume_access_payload(access, access->blocks, &payload, err);
-	return r < 0 ? r : volume_probe(payload, type, err);
+	if (r == 0)
+		r = filesystem_kind(payload, type, err);
+	if (r == 0 && type[0] == '\0')
+		strcpy(type, "none");
+	return r;
 }
 
 /* A machine key, made and put beside its keyslot. @removed goes with the same change, or is NONE.
