@@ -15,8 +15,9 @@
 #include "base/macros.h"
 #include "base/path.h"
 
-#define PROGRAM_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#define OUTPUT_MOST  (1 << 20)
+#define PROGRAM_PATH     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define OUTPUT_MOST      (1 << 20)
+#define ENVIRONMENT_MOST 16
 
 int program_find(const char *program, char **ret_path, struct caisson_error *err)
 {
@@ -59,18 +60,47 @@ static void child_redirect(int report, int from, int to)
 		child_fail(report);
 }
 
-static void child_run(const char *path, const char *const argv[],
-	const struct process_options *options, pid_t parent, int null, int report)
+/* The end of the process that started it is the end of this one. */
+static void child_die_with(pid_t parent, int report)
 {
-	static char locale[] = "LC_ALL=C", search[] = "PATH=" PROGRAM_PATH;
-	static char *const environment[] = {locale, search, NULL};
-	sigset_t none;
-
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		child_fail(report);
 	if (getppid() != parent)
 		_exit(127);
-	if (options->new_session && setsid() < 0)
+}
+
+/* Its parent from here on is init. */
+static void child_detach(int report)
+{
+	pid_t pid;
+
+	if (setsid() < 0)
+		child_fail(report);
+	pid = fork();
+	if (pid < 0)
+		child_fail(report);
+	if (pid > 0)
+		_exit(0);
+}
+
+static void child_run(const char *path, const char *const argv[],
+	const struct process_options *options, pid_t parent, int null, int report)
+{
+	static const char *environment[ENVIRONMENT_MOST + 3] = {"LC_ALL=C", "PATH=" PROGRAM_PATH};
+	sigset_t none;
+
+	for (size_t i = 0; options->environment != NULL && options->environment[i] != NULL; i++) {
+		if (i == ENVIRONMENT_MOST) {
+			errno = E2BIG;
+			child_fail(report);
+		}
+		environment[i + 2] = options->environment[i];
+	}
+	if (options->detached)
+		child_detach(report);
+	else
+		child_die_with(parent, report);
+	if (options->new_session && !options->detached && setsid() < 0)
 		child_fail(report);
 
 	sigemptyset(&none);
@@ -92,12 +122,10 @@ static void child_run(const char *path, const char *const argv[],
 			setresuid(options->uid, options->uid, options->uid) < 0)
 			child_fail(report);
 		/* A change of user clears it, and the parent may have died meanwhile. */
-		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-			child_fail(report);
-		if (getppid() != parent)
-			_exit(127);
+		if (!options->detached)
+			child_die_with(parent, report);
 	}
-	execve(path, (char *const *)argv, environment);
+	execve(path, (char *const *)argv, (char *const *)environment);
 	child_fail(report);
 }
 
@@ -136,7 +164,10 @@ pid_t process_start(
 		(void)waitpid(pid, NULL, 0);
 		return caisson_fail(err, code, "start %s", path);
 	}
-	return pid;
+	if (!options->detached)
+		return pid;
+	(void)waitpid(pid, NULL, 0);
+	return 0;
 }
 
 int process_wait(pid_t pid, int *ret_status, struct caisson_error *err)

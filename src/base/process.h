@@ -17,6 +17,11 @@ struct process_options {
 	size_t keep_count;
 	/* Of its own, so that a Ctrl-C of the terminal does not reach it. */
 	bool new_session;
+	/* It outlives this process, in a session of its own, and nobody here waits for it: 0 is
+	   returned in place of its process ID. */
+	bool detached;
+	/* "NAME=value" that it gets beside LC_ALL and PATH, NULL-terminated; NULL: none. */
+	const char *const *environment;
 	/* Drop to this user and group before the program starts (only as root). */
 	bool drop_privileges;
 	uid_t uid;
@@ -31,8 +36,8 @@ struct process_options {
 /* Finds @program in /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin, or takes a path
    as it is. -ENOENT with a sentence when it is not there. */
 int program_find(const char *program, char **ret_path, struct caisson_error *err);
-/* Starts @argv (argv[0] is the program); it gets SIGKILL when this process dies. Its environment is
-   LC_ALL=C and PATH. Returns the process ID. */
+/* Starts @argv (argv[0] is the program); it gets SIGKILL when this process dies (unless detached).
+   Its environment is LC_ALL=C and PATH, and what the options add. Returns the process ID. */
 pid_t process_start(
 	const char *const argv[], const struct process_options *options, struct caisson_error *err);
 /* Waits; the exit status (128 + N when signal N ended it) in *ret_status. */
