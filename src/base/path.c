@@ -50,6 +50,15 @@ const char *path_base(const char *path)
 	return slash != NULL ? slash + 1 : path;
 }
 
+char *path_parent(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (slash == NULL)
+		return strdup(".");
+	return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
 int make_directories(const char *path, mode_t mode, struct caisson_error *err)
 {
 	_cleanup_free_ char *copy = strdup(path);

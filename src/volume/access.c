@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/path.h"
 #include "base/staging.h"
 #include "luks/payload.h"
@@ -123,6 +124,37 @@ int volume_access_lock(const struct state *state, struct key_service *keys, cons
 	r = open_blocks(&access, err);
 	if (r == 0)
 		r = recover(&access, err);
+	if (r == 0)
+		r = find_record(&access, err);
+	if (r < 0)
+		return r;
+	*ret_access = access;
+	access = VOLUME_ACCESS_NONE;
+	return 0;
+}
+
+int volume_access_peek(const struct state *state, struct key_service *keys, const char *name,
+	struct volume_access *ret_access, struct caisson_error *err)
+{
+	_cleanup_volume_access_ struct volume_access access = VOLUME_ACCESS_NONE;
+	int r;
+
+	access.state = state;
+	access.keys = keys;
+	access.read_only = true;
+	r = volume_layout(state, name, &access.layout, err);
+	if (r < 0)
+		return r;
+	snprintf(access.name, sizeof(access.name), "%s", name);
+	if (!volume_exists(&access.layout))
+		return volume_missing(name, err);
+	access.container = open_file(access.layout.container,
+		O_RDONLY | O_NONBLOCK | O_NOCTTY | (access.layout.on_device ? 0 : O_NOFOLLOW), 0,
+		err);
+	if (access.container < 0)
+		return access.container;
+	snprintf(access.path, sizeof(access.path), "/proc/self/fd/%d", access.container);
+	r = open_blocks(&access, err);
 	if (r == 0)
 		r = find_record(&access, err);
 	if (r < 0)

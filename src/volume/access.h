@@ -50,3 +50,8 @@ void volume_access_done(struct volume_access *access);
 
 /* What a key change was doing when it was interrupted, finished or undone (volume/keys.c). */
 int volume_recover_keys(struct volume_access *access, struct caisson_error *err);
+
+/* Only looks: no lock is taken, nothing is finished, nothing can be written; what is read may be
+   changing. */
+int volume_access_peek(const struct state *state, struct key_service *keys, const char *name,
+	struct volume_access *ret_access, struct caisson_error *err);

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "attach/start.h"
 #include "base/io.h"
 #include "base/path.h"
 #include "luks/luks.h"
 #include "volume/layout.h"
+#include "volume/opened.h"
 #include "volume/volume.h"
 
 /* Keeps the first failure, and lets what follows be tried. */
@@ -71,31 +76,109 @@ static int erase_header(
 	return 0;
 }
 
-static int destroy_locked(const struct volume_layout *layout, struct key_service *keys,
-	const char *name, int container, struct caisson_volume_destroyed *done,
-	struct caisson_error *err)
+/* On a device the header's place is not all that somebody could be curious about. */
+static int discard(const struct volume_layout *layout, int container, struct caisson_error *err)
 {
-	struct caisson_error failure = {0};
-	int first = 0, r;
+	uint64_t range[2] = {0, 0};
+	struct stat st;
 
-	r = key_service_remove(keys, name, &failure);
-	done->key_removed = r > 0;
-	first = keep_first(first, &failure, r, err);
-
-	if (container >= 0) {
-		r = erase_header(layout, container, &failure);
-		done->header_erased = r == 0;
-		first = keep_first(first, &failure, r, err);
+	if (fstat(container, &st) < 0)
+		return caisson_fail(err, errno, "stat %s", layout->container);
+	range[1] = (uint64_t)st.st_size;
+	if (!S_ISBLK(st.st_mode)) {
+		if (fallocate(container, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+			    st.st_size) == 0)
+			return 1;
+	} else if (ioctl(container, BLKGETSIZE64, &range[1]) == 0 &&
+		   ioctl(container, BLKDISCARD, range) == 0) {
+		return 1;
 	}
+	/* Not every file system and device can; what is erased is noise anyway. */
+	return errno == EOPNOTSUPP || errno == ENOTTY || errno == EINVAL
+		       ? 0
+		       : caisson_fail(err, errno, "discard the blocks of %s", layout->container);
+}
 
-	r = remove_volume(layout, &failure);
-	done->files_removed = r > 0;
-	first = keep_first(first, &failure, r, err);
+/* One step after the other, whatever became of the one before. */
+struct steps {
+	int first; /* failure */
+	struct caisson_error *err, failure;
+};
 
+static bool step(struct steps *steps, int r)
+{
+	steps->first = keep_first(steps->first, &steps->failure, r, steps->err);
+	return r > 0;
+}
+
+static void erase(const struct volume_layout *layout, int container, struct steps *steps,
+	struct caisson_volume_destroyed *done)
+{
+	int r = erase_header(layout, container, &steps->failure);
+
+	done->header_erased = r == 0;
+	(void)step(steps, r);
+	done->discarded = step(steps, discard(layout, container, &steps->failure));
+}
+
+static void remove_rest(const struct volume_layout *layout, struct steps *steps,
+	struct caisson_volume_destroyed *done)
+{
+	done->files_removed = step(steps, remove_volume(layout, &steps->failure));
+	if (rmdir(layout->mounts) == 0)
+		done->mount_point_removed = true;
+	else if (errno != ENOENT && errno != ENOTEMPTY && errno != EBUSY)
+		(void)step(steps, caisson_fail(&steps->failure, errno, "remove %s", layout->mounts));
+	(void)attach_sweep(layout->open, true, NULL);
+	(void)rmdir(layout->open);
 	if (unlink(layout->pending) < 0 && errno != ENOENT)
-		first = keep_first(first, &failure,
-			caisson_fail(&failure, errno, "remove %s", layout->pending), err);
-	return first;
+		(void)step(steps,
+			caisson_fail(&steps->failure, errno, "remove %s", layout->pending));
+}
+
+/* What is open on this host is taken away from whoever uses it. */
+static void close_opened(const struct volume_layout *layout, const char *name, struct steps *steps,
+	struct caisson_volume_destroyed *done)
+{
+	struct caisson_volume_opened opened;
+	int r = opened_look(layout, name, &opened, &steps->failure);
+
+	if (r <= 0) {
+		(void)step(steps, r);
+		return;
+	}
+	if (opened.mount_point[0] != '\0') {
+		r = opened_unmount(&opened, false, &steps->failure);
+		if (r < 0)
+			r = opened_unmount(&opened, true, &steps->failure);
+		done->unmounted = r == 0;
+		(void)step(steps, r);
+	}
+	r = opened_close(layout, name, &opened, false, &steps->failure);
+	if (r < 0)
+		r = opened_abort(layout, name, &opened, &steps->failure);
+	done->closed = r == 0;
+	(void)step(steps, r);
+}
+
+/* Locked; or, when it was open here and its last user is not gone yet, not: what that one writes
+   goes nowhere any more. -EBUSY when somebody else has it. */
+static int take_container(const struct volume_layout *layout, const char *name, int *ret_fd,
+	struct steps *steps, struct caisson_volume_destroyed *done)
+{
+	int r = volume_lock_container(layout, name, O_RDWR, ret_fd, &steps->failure);
+
+	if (r != -EBUSY)
+		return r;
+	close_opened(layout, name, steps, done);
+	if (!done->closed)
+		return -EBUSY;
+	r = volume_lock_container(layout, name, O_RDWR, ret_fd, &steps->failure);
+	if (r != -EBUSY)
+		return r;
+	*ret_fd = open_file(layout->container, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0,
+		&steps->failure);
+	return *ret_fd < 0 ? *ret_fd : 0;
 }
 
 int volume_destroy(const struct state *state, struct key_service *keys, const char *name,
@@ -103,20 +186,23 @@ int volume_destroy(const struct state *state, struct key_service *keys, const ch
 {
 	_cleanup_volume_layout_ struct volume_layout layout = VOLUME_LAYOUT_NONE;
 	_cleanup_close_ int lock = -1, container = -1;
-	struct caisson_error failure = {0};
-	int first, r;
+	struct steps steps = {.err = err};
+	int r;
 
-	*done = (struct caisson_volume_destroyed){0};
+	*done = (struct caisson_volume_destroyed){.closed = false};
 	r = volume_layout(state, name, &layout, err);
 	if (r == 0)
 		r = volumes_lock(&layout, &lock, err);
 	if (r < 0)
 		return r;
-	r = volume_lock_container(&layout, name, O_RDWR, &container, &failure);
+	r = take_container(&layout, name, &container, &steps, done);
 	if (r == -EBUSY)
-		return keep_first(0, &failure, r, err);
+		return keep_first(0, &steps.failure, r, err);
 	/* A container that is not there, or is something else, is no reason to keep the rest. */
-	first = keep_first(0, &failure, r == -ENOENT ? 0 : r, err);
-	r = destroy_locked(&layout, keys, name, container, done, &failure);
-	return keep_first(first, &failure, r, err);
+	(void)step(&steps, r == -ENOENT ? 0 : r);
+	done->key_removed = step(&steps, key_service_remove(keys, name, &steps.failure));
+	if (container >= 0)
+		erase(&layout, container, &steps, done);
+	remove_rest(&layout, &steps, done);
+	return steps.first;
 }

@@ -49,22 +49,12 @@ int volume_change_header(struct volume_access *access,
 	return r < 0 ? r : write_through(access, copy, size, err);
 }
 
-/* A folder and a name; the current folder without a slash. */
-static char *folder_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	if (slash == NULL)
-		return strdup(".");
-	return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
-}
-
 int volume_backup(const struct state *state, struct key_service *keys, const char *name,
 	const char *path, struct caisson_error *err)
 {
 	_cleanup_volume_access_ struct volume_access access = VOLUME_ACCESS_NONE;
 	_cleanup_staging_ struct staging staging = STAGING_NONE;
-	_cleanup_free_ char *folder = folder_of(path);
+	_cleanup_free_ char *folder = path_parent(path);
 	_cleanup_close_ int copy = -1;
 	uint64_t size = 0;
 	int r = folder != NULL ? 0 : caisson_fail(err, ENOMEM, "back up a header");

@@ -212,6 +212,11 @@ struct blocks *redo_blocks(struct redo *redo)
 	return &redo->blocks;
 }
 
+void redo_set_size(struct redo *redo, uint64_t size)
+{
+	redo->blocks.size = size;
+}
+
 int redo_commit(struct redo *redo, int container, struct caisson_error *err)
 {
 	int r;

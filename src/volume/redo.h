@@ -19,6 +19,8 @@ int redo_new(struct blocks *container, const char *folder, uint64_t size, bool s
 	struct redo **ret_redo, struct caisson_error *err);
 /* The container as it will be; lives as long as @redo. */
 struct blocks *redo_blocks(struct redo *redo);
+/* Another size for it: what lies beyond is cut off when all is committed. */
+void redo_set_size(struct redo *redo, uint64_t size);
 /* @container: open for writing on what redo_new() got. All is on the disk when it returns. After a
    failure the changes are made by redo_recover(), or were never made. */
 int redo_commit(struct redo *redo, int container, struct caisson_error *err);

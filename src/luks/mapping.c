@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "luks/mapping.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "luks/container.h"
+
+int luks_map(const char *device, const char *name, const struct luks_opened *opened,
+	unsigned int flags, struct caisson_error *err)
+{
+	_cleanup_luks_device_ struct luks_device context = LUKS_DEVICE_NONE;
+	uint32_t activation = CRYPT_ACTIVATE_IGNORE_PERSISTENT;
+	int r = luks_device_load(&context, device, err);
+
+	if (r < 0)
+		return r;
+	if (flags & LUKS_DISCARD)
+		activation |= CRYPT_ACTIVATE_ALLOW_DISCARDS;
+	if (flags & LUKS_READ_ONLY)
+		activation |= CRYPT_ACTIVATE_READONLY;
+	luks_without_udev();
+	r = crypt_activate_by_volume_key(context.context, name,
+		(const char *)opened->volume_key.data, opened->volume_key.size, activation);
+	return r < 0 ? luks_device_fail(&context, r, err, "open it through dm-crypt") : 0;
+}
+
+int luks_unmap(const char *name, enum luks_unmap_how how, struct caisson_error *err)
+{
+	uint32_t flags = how == LUKS_UNMAP_LATER
+				 ? CRYPT_DEACTIVATE_DEFERRED | CRYPT_DEACTIVATE_FORCE
+				 : 0;
+	int r;
+
+	luks_quiet();
+	luks_without_udev();
+	r = crypt_deactivate_by_name(NULL, name, flags);
+	if (r == -ENODEV || r == -ENXIO)
+		return 0;
+	return r < 0 ? caisson_fail(err, r, "close /dev/mapper/%s", name) : 0;
+}
+
+int luks_map_resize(const char *name, const struct luks_opened *opened, struct caisson_error *err)
+{
+	_cleanup_luks_device_ struct luks_device context = LUKS_DEVICE_NONE;
+	int r;
+
+	luks_quiet();
+	luks_without_udev();
+	r = crypt_init_by_name(&context.context, name);
+	if (r < 0)
+		return caisson_fail(err, r, "find /dev/mapper/%s", name);
+	/* dm-crypt may have its key from the kernel's keyring: it must be there again. */
+	r = crypt_activate_by_volume_key(context.context, NULL,
+		(const char *)opened->volume_key.data, opened->volume_key.size,
+		CRYPT_ACTIVATE_KEYRING_KEY);
+	r = crypt_resize(context.context, name, 0);
+	return r < 0 ? caisson_fail(err, r, "resize /dev/mapper/%s", name) : 0;
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "volume/kernel.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "attach/loop.h"
+#include "base/io.h"
+#include "base/path.h"
+#include "base/process.h"
+#include "base/strbuf.h"
+#include "luks/mapping.h"
+
+#define CLOSE_WAIT_S 10
+#define TRY_NSEC     10000000
+
+void kernel_mapping_name(const char *volume, char ret_name[static KERNEL_NAME_SIZE])
+{
+	snprintf(ret_name, KERNEL_NAME_SIZE, "caisson-%s", volume);
+}
+
+static bool has_line(const char *path, const char *wanted)
+{
+	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
+
+	if (read_file(path, 4096, &text, NULL) < 0 || text.data == NULL)
+		return false;
+	text.data[strcspn(text.data, "\n")] = '\0';
+	return strcmp(text.data, wanted) == 0;
+}
+
+/* The folder in /sys/block of the mapping that is called @name; NULL when there is none. sysfs tells
+   everybody, where device-mapper itself answers root alone. */
+static char *find_mapping(const char *name)
+{
+	_cleanup_closedir_ DIR *blocks = opendir("/sys/block");
+	struct dirent *entry;
+
+	while (blocks != NULL && (entry = readdir(blocks)) != NULL) {
+		_cleanup_free_ char *folder = path_join("/sys/block", entry->d_name);
+		_cleanup_free_ char *file = format_string("%s/dm/name", folder);
+
+		if (strncmp(entry->d_name, "dm-", 3) == 0 && file != NULL &&
+			has_line(file, name))
+			return take_ptr(folder);
+	}
+	return NULL;
+}
+
+static bool loop_has(const char *loop, const struct stat *container)
+{
+	_cleanup_free_ char *path = format_string("/sys/block/%s/loop/backing_file", loop);
+	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
+	struct stat st;
+
+	if (path == NULL || read_file(path, 8192, &text, NULL) < 0 || text.data == NULL)
+		return false;
+	text.data[strcspn(text.data, "\n")] = '\0';
+	return stat(text.data, &st) == 0 && st.st_dev == container->st_dev &&
+	       st.st_ino == container->st_ino;
+}
+
+/* Whether what the mapping stands on is the container: the device itself, or a loop device of it. */
+static bool stands_on(const char *mapping, const struct volume_layout *layout)
+{
+	_cleanup_free_ char *slaves = path_join(mapping, "slaves");
+	_cleanup_closedir_ DIR *directory = slaves != NULL ? opendir(slaves) : NULL;
+	struct dirent *entry;
+	struct stat st;
+
+	if (stat(layout->container, &st) < 0)
+		return false;
+	while (directory != NULL && (entry = readdir(directory)) != NULL) {
+		_cleanup_free_ char *dev = format_string("%s/%s/dev", slaves, entry->d_name);
+		char number[32];
+
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(number, sizeof(number), "%u:%u", major(st.st_rdev), minor(st.st_rdev));
+		if (layout->on_device ? dev != NULL && has_line(dev, number)
+				      : loop_has(entry->d_name, &st))
+			return true;
+	}
+	return false;
+}
+
+int kernel_is_open(const struct volume_layout *layout, const char *volume, bool *ret_open,
+	struct caisson_error *err)
+{
+	_cleanup_free_ char *mapping = NULL;
+	char name[KERNEL_NAME_SIZE];
+
+	kernel_mapping_name(volume, name);
+	mapping = find_mapping(name);
+	*ret_open = mapping != NULL && stands_on(mapping, layout);
+	if (mapping != NULL && !*ret_open)
+		return caisson_refuse(err, EEXIST,
+			"there is a /dev/mapper/%s already, and it is not of this volume", name);
+	return 0;
+}
+
+static bool have_device_mapper(void)
+{
+	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
+
+	return read_file("/proc/misc", 65536, &text, NULL) == 0 && text.data != NULL &&
+	       strstr(text.data, " device-mapper\n") != NULL;
+}
+
+int kernel_possible(struct caisson_error *err)
+{
+	static const char *const argv[] = {"modprobe", "-q", "dm-crypt", NULL};
+
+	if (geteuid() != 0)
+		return caisson_refuse(err, EPERM, "that takes root");
+	if (have_device_mapper())
+		return 0;
+	(void)process_run(argv, NULL, NULL, NULL);
+	return have_device_mapper() ? 0
+				    : caisson_refuse(err, EOPNOTSUPP,
+					      "the kernel has no device-mapper here");
+}
+
+/* The lock moves to the loop device, with the open file description. */
+static int open_on_loop(struct volume_access *access, const char *name, unsigned int flags,
+	struct caisson_error *err)
+{
+	const struct loop_options options = {
+		.read_only = (flags & LUKS_READ_ONLY) != 0, .name = access->name};
+	_cleanup_free_ char *loop = NULL;
+	_cleanup_close_ int fd = loop_attach(access->container, &options, &loop, err);
+
+	return fd < 0 ? fd : luks_map(loop, name, &access->luks, flags, err);
+}
+
+/* The kernel's claim on the device takes our lock's place: both at once it refuses. */
+static int open_on_device(struct volume_access *access, const char *name, unsigned int flags,
+	struct caisson_error *err)
+{
+	closep(&access->container);
+	access->container = -1;
+	return luks_map(access->layout.container, name, &access->luks, flags, err);
+}
+
+int kernel_open(struct volume_access *access, unsigned int flags, struct caisson_error *err)
+{
+	char name[KERNEL_NAME_SIZE];
+	bool open = false;
+	int r = kernel_is_open(&access->layout, access->name, &open, err);
+
+	kernel_mapping_name(access->name, name);
+	if (r < 0)
+		return r;
+	return access->layout.on_device ? open_on_device(access, name, flags, err)
+					: open_on_loop(access, name, flags, err);
+}
+
+/* An autoclear loop device may outlive the mapping by a moment. */
+static int wait_free(const struct volume_layout *layout, struct caisson_error *err)
+{
+	uint64_t until = now_usec() + CLOSE_WAIT_S * UINT64_C(1000000);
+	const struct timespec pause = {.tv_nsec = TRY_NSEC};
+	_cleanup_close_ int fd = open(layout->container, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0 || layout->on_device)
+		return 0;
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (now_usec() > until)
+			return caisson_refuse(err, EBUSY,
+				"the kernel still has %s %d seconds after it was closed",
+				layout->container, CLOSE_WAIT_S);
+		(void)nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+int kernel_close(const struct volume_layout *layout, const char *volume, bool later,
+	struct caisson_error *err)
+{
+	char name[KERNEL_NAME_SIZE];
+	int r;
+
+	kernel_mapping_name(volume, name);
+	r = luks_unmap(name, later ? LUKS_UNMAP_LATER : LUKS_UNMAP, err);
+	return r < 0 || later ? r : wait_free(layout, err);
+}
+
+static int resize_loop(const struct volume_access *access, struct caisson_error *err)
+{
+	_cleanup_free_ char *loop = NULL;
+	_cleanup_close_ int fd = open_file(access->layout.container, O_RDONLY, 0, err);
+	int r = fd < 0 ? fd : loop_find(fd, &loop, err);
+
+	if (r < 0)
+		return r;
+	return r == 1 ? loop_update_size(loop, err)
+		      : caisson_refuse(err, ENODEV, "no loop device has %s",
+				access->layout.container);
+}
+
+int kernel_resize(struct volume_access *access, struct caisson_error *err)
+{
+	char name[KERNEL_NAME_SIZE];
+	int r = access->layout.on_device ? 0 : resize_loop(access, err);
+
+	kernel_mapping_name(access->name, name);
+	return r < 0 ? r : luks_map_resize(name, &access->luks, err);
+}

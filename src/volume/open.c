@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A volume opened on this host, and closed: through the kernel where that can be had, else by a
+   process that serves it. */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "attach/control.h"
+#include "attach/loop.h"
+#include "attach/start.h"
+#include "base/path.h"
+#include "base/process.h"
+#include "volume/access.h"
+#include "volume/kernel.h"
+#include "volume/mounts.h"
+#include "volume/opened.h"
+
+#define CLOSE_SECONDS 120 /* for what is written at the end */
+
+/* Who keeps others out while no command of ours runs. */
+static int name_holder(const struct volume_layout *layout, const char *text,
+	struct caisson_error *err)
+{
+	_cleanup_close_ int lock = -1;
+	int r = volumes_lock(layout, &lock, err);
+
+	return r < 0 ? r : volume_write_holder(layout, text, err);
+}
+
+static int open_by_kernel(struct volume_access *access,
+	const struct caisson_volume_open_options *options, struct caisson_error *err)
+{
+	unsigned int flags = (options->read_only ? LUKS_READ_ONLY : 0) |
+			     (options->discard ? LUKS_DISCARD : 0);
+	char holder[128];
+	int r = kernel_possible(err);
+
+	if (r == 0)
+		r = kernel_open(access, flags, err);
+	if (r < 0)
+		return r;
+	snprintf(holder, sizeof(holder), "this host (/dev/mapper/caisson-%s)", access->name);
+	r = name_holder(&access->layout, holder, err);
+	if (r < 0)
+		(void)kernel_close(&access->layout, access->name, false, NULL);
+	return r;
+}
+
+static int open_by_server(struct volume_access *access,
+	const struct caisson_volume_open_options *options, struct caisson_error *err)
+{
+	const struct attach_options attach = {
+		.container = access->container,
+		.volume_key = &access->luks.volume_key,
+		.cipher = access->luks.facts.cipher,
+		.sector_size = access->luks.facts.sector_size,
+		.data_offset = access->luks.facts.data_offset,
+		.size = volume_payload_size(access, access->blocks->size),
+		.name = access->name,
+		.folder = access->layout.open,
+		.read_only = options->read_only,
+		.discard = options->discard,
+		.file = true,
+	};
+	struct attach_started started;
+	char holder[128];
+	int r;
+
+	if (access->cipher == NULL)
+		return caisson_refuse(err, ENOTSUP,
+			"only the kernel can decrypt the volume %s (%s%s)", access->name,
+			access->luks.facts.cipher,
+			access->luks.integrity ? ", with integrity tags" : "");
+	r = make_directories(access->layout.open, 0700, err);
+	/* What a killed server left. */
+	if (r == 0)
+		r = attach_sweep(access->layout.open, true, err);
+	if (r == 0)
+		r = attach_start(&attach, &started, err);
+	if (r < 0) {
+		(void)rmdir(access->layout.open);
+		return r;
+	}
+	snprintf(holder, sizeof(holder), "this host (process %d serves it)", (int)started.pid);
+	return name_holder(&access->layout, holder, err);
+}
+
+static int open_either(struct volume_access *access,
+	const struct caisson_volume_open_options *options, char *why, size_t size,
+	struct caisson_error *err)
+{
+	struct caisson_error failure = {0};
+	int r;
+
+	why[0] = '\0';
+	if (options->way == CAISSON_VOLUME_USERSPACE)
+		return open_by_server(access, options, err);
+	r = open_by_kernel(access, options, &failure);
+	if (r == 0)
+		return 0;
+	/* Only by the kernel, or nothing to fall back with: the lock went with a failed mapping. */
+	if (options->way == CAISSON_VOLUME_KERNEL || access->cipher == NULL ||
+		access->container < 0) {
+		if (err != NULL)
+			*err = failure;
+		return r;
+	}
+	snprintf(why, size, "%s", failure.message);
+	return open_by_server(access, options, err);
+}
+
+/* It is open in the way that is wanted, or else that is refused. */
+static int check_open(const char *name, const struct caisson_volume_open_options *options,
+	struct caisson_volume_opened *opened, struct caisson_error *err)
+{
+	if ((options->way != CAISSON_VOLUME_ANY && options->way != opened->way) ||
+		options->read_only != opened->read_only) {
+		caisson_refuse(err, EBUSY, "the volume %s is open %s%s already", name,
+			opened->way == CAISSON_VOLUME_KERNEL ? "through dm-crypt" : "in user space",
+			opened->read_only ? ", for reading alone," : "");
+		return caisson_hint(err, "close it first: caisson volume close %s", name);
+	}
+	opened->was_open = true;
+	return 0;
+}
+
+int volume_open(const struct state *state, struct key_service *keys, const char *name,
+	const struct volume_key *key, const struct caisson_volume_open_options *options,
+	struct caisson_volume_opened *ret_opened, struct caisson_error *err)
+{
+	_cleanup_volume_layout_ struct volume_layout layout = VOLUME_LAYOUT_NONE;
+	_cleanup_volume_access_ struct volume_access access = VOLUME_ACCESS_NONE;
+	struct caisson_error failure = {0};
+	char why[256] = "";
+	int r = volume_access_lock(state, keys, name, "open", options->read_only, &access, &failure);
+
+	if (r == -EBUSY) {
+		r = volume_layout(state, name, &layout, err);
+		if (r == 0)
+			r = opened_look(&layout, name, ret_opened, err);
+		if (r == 1)
+			return check_open(name, options, ret_opened, err);
+		r = -EBUSY;
+	}
+	if (r < 0) {
+		if (err != NULL && failure.code != 0)
+			*err = failure;
+		return r;
+	}
+	r = volume_access_unlock(&access, key->key, &key->limits, err);
+	if (r == 0)
+		r = open_either(&access, options, why, sizeof(why), err);
+	if (r == 0)
+		r = opened_look(&access.layout, name, ret_opened, err);
+	if (r == 0)
+		return caisson_refuse(err, EIO, "the volume %s was closed at once", name);
+	if (r < 0)
+		return r;
+	snprintf(ret_opened->why, sizeof(ret_opened->why), "%s", why);
+	return 0;
+}
+
+static int refuse_mounted(const struct caisson_volume_opened *opened, const char *name,
+	struct caisson_error *err)
+{
+	caisson_refuse(err, EBUSY, "the volume %s is mounted on %s", name, opened->mount_point);
+	return caisson_hint(err, "unmount it: caisson volume unmount %s", name);
+}
+
+int opened_close(const struct volume_layout *layout, const char *name,
+	const struct caisson_volume_opened *opened, bool later, struct caisson_error *err)
+{
+	char loop[256];
+	int r;
+
+	if (opened->way == CAISSON_VOLUME_KERNEL)
+		return kernel_close(layout, name, later, err);
+	opened_loop(opened, loop, sizeof(loop));
+	if (loop[0] != '\0')
+		(void)loop_detach(loop, NULL);
+	r = attach_control(layout->open, later ? "close later" : "close", CLOSE_SECONDS, NULL, NULL,
+		err);
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		r = 0;
+	if (r < 0)
+		return r;
+	r = attach_sweep(layout->open, later, err);
+	if (r == 0 && rmdir(layout->open) < 0 && errno != ENOENT)
+		r = caisson_fail(err, errno, "remove %s", layout->open);
+	return r;
+}
+
+int opened_abort(const struct volume_layout *layout, const char *name,
+	const struct caisson_volume_opened *opened, struct caisson_error *err)
+{
+	int r;
+
+	if (opened->way == CAISSON_VOLUME_KERNEL)
+		return kernel_close(layout, name, true, err);
+	r = attach_control(layout->open, "close force", CLOSE_SECONDS, NULL, NULL, err);
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		r = 0;
+	return r < 0 ? r : attach_sweep(layout->open, true, err);
+}
+
+/* Folders of a server that was killed. */
+static int sweep_closed(const struct volume_layout *layout, struct caisson_error *err)
+{
+	int r;
+
+	if (access(layout->open, F_OK) < 0)
+		return 0;
+	r = attach_sweep(layout->open, true, err);
+	if (r == 0 && rmdir(layout->open) < 0 && errno != ENOENT)
+		r = caisson_fail(err, errno, "remove %s", layout->open);
+	return r;
+}
+
+int volume_close(const struct state *state, const char *name, struct caisson_error *err)
+{
+	_cleanup_volume_layout_ struct volume_layout layout = VOLUME_LAYOUT_NONE;
+	struct caisson_volume_opened opened;
+	_cleanup_close_ int lock = -1;
+	int r = volume_layout(state, name, &layout, err);
+
+	if (r == 0 && !volume_exists(&layout))
+		r = volume_missing(name, err);
+	if (r == 0)
+		r = volumes_lock(&layout, &lock, err);
+	if (r == 0)
+		r = opened_look(&layout, name, &opened, err);
+	if (r < 0)
+		return r;
+	if (r == 0)
+		return sweep_closed(&layout, err);
+	if (opened.mount_point[0] != '\0')
+		return refuse_mounted(&opened, name, err);
+	return opened_close(&layout, name, &opened, false, err);
+}
