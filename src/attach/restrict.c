@@ -2,6 +2,7 @@
 #include "attach/restrict.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <sched.h>
@@ -173,7 +174,9 @@ static int allow(scmp_filter_ctx filter)
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	/* libfuse looks at its descriptor so. */
+	return seccomp_rule_add(
+		filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1(SCMP_CMP_EQ, F_GETFD));
 }
 
 /* Threads and no processes. What clone3(2) is asked for is in memory, where a filter cannot look:
