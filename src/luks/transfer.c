@@ -32,6 +32,7 @@ struct range {
 	enum kind kind;
 	int from;
 	uint64_t from_base, from_offset, to_offset, length;
+	uint64_t to;   /* where in the target @to_offset is */
 	uint8_t *data; /* KIND_DATA: one of the transfer's buffers, of up to CHUNK_SIZE bytes */
 };
 
@@ -133,7 +134,7 @@ static int move_chunk(
 	struct worker *worker, const struct range *chunk, bool last, struct caisson_error *err)
 {
 	struct transfer *transfer = worker->transfer;
-	uint64_t to = transfer->to_base + chunk->to_offset;
+	uint64_t to = chunk->to;
 	/* Where in memory it must be, so that whole pages of the target are whole pages there. */
 	uint8_t *data = worker->buffer + to % TARGET_PAGE;
 	size_t size = (size_t)chunk->length;
@@ -163,6 +164,7 @@ static bool take_chunk(struct transfer *transfer, struct range *ret_chunk)
 	ret_chunk->length = MIN(range->length, (uint64_t)CHUNK_SIZE);
 	range->from_offset += ret_chunk->length;
 	range->to_offset += ret_chunk->length;
+	range->to += ret_chunk->length;
 	range->length -= ret_chunk->length;
 	if (range->length > 0)
 		return false;
@@ -425,37 +427,52 @@ static int check_side(uint64_t base, uint64_t offset, uint64_t length, uint32_t 
 
 static int queue(struct transfer *transfer, const struct range *range, struct caisson_error *err)
 {
-	int r = check_side(transfer->to_base, range->to_offset, range->length, transfer->to_unit,
-		"write", err);
+	int r = push_pending(transfer, err);
 
 	if (r == 0)
-		r = push_pending(transfer, err);
-	if (r == 0)
-		r = target_prepare(&transfer->target, transfer->to_base + range->to_offset,
-			range->length, err);
+		r = target_prepare(&transfer->target, range->to, range->length, err);
 	return r < 0 || range->length == 0 ? r : push(transfer, range, err);
 }
 
-int transfer_copy(struct transfer *transfer, int from, uint64_t from_base, uint64_t from_offset,
-	uint64_t to_offset, uint64_t length, struct caisson_error *err)
+int transfer_copy_at(struct transfer *transfer, int from, uint64_t from_base, uint64_t from_offset,
+	uint64_t to_offset, uint64_t at, uint64_t length, struct caisson_error *err)
 {
 	struct range range = {.kind = KIND_FILE,
 		.from = from,
 		.from_base = from_base,
 		.from_offset = from_offset,
 		.to_offset = to_offset,
+		.to = at,
 		.length = length};
 	int r = check_side(from_base, from_offset, length, transfer->from_unit, "read", err);
 
+	if (r == 0)
+		r = check_side(0, to_offset, length, transfer->to_unit, "write", err);
+	if (r == 0)
+		r = check_side(at, 0, length, 1, "write", err);
 	return r < 0 ? r : queue(transfer, &range, err);
+}
+
+int transfer_copy(struct transfer *transfer, int from, uint64_t from_base, uint64_t from_offset,
+	uint64_t to_offset, uint64_t length, struct caisson_error *err)
+{
+	int r = check_side(transfer->to_base, to_offset, length, transfer->to_unit, "write", err);
+
+	return r < 0 ? r
+		     : transfer_copy_at(transfer, from, from_base, from_offset, to_offset,
+			       transfer->to_base + to_offset, length, err);
 }
 
 int transfer_zeros(
 	struct transfer *transfer, uint64_t to_offset, uint64_t length, struct caisson_error *err)
 {
-	struct range range = {.kind = KIND_ZEROS, .to_offset = to_offset, .length = length};
+	struct range range = {.kind = KIND_ZEROS,
+		.to_offset = to_offset,
+		.length = length,
+		.to = transfer->to_base + to_offset};
+	int r = check_side(transfer->to_base, to_offset, length, transfer->to_unit, "write", err);
 
-	return queue(transfer, &range, err);
+	return r < 0 ? r : queue(transfer, &range, err);
 }
 
 /* A buffer for transfer_data(); waits when all are queued. */
@@ -497,13 +514,14 @@ static int gather(struct transfer *transfer, const uint8_t *data, size_t size, u
 	int r = follows(transfer, to_offset) ? 0 : push_pending(transfer, err);
 
 	if (r == 0 && pending->data == NULL) {
-		*pending = (struct range){.kind = KIND_DATA, .to_offset = to_offset};
+		*pending = (struct range){.kind = KIND_DATA,
+			.to_offset = to_offset,
+			.to = transfer->to_base + to_offset};
 		r = take_buffer(transfer, &pending->data, err);
 	}
 	if (r < 0)
 		return r;
-	to = pending->data + (transfer->to_base + pending->to_offset) % TARGET_PAGE +
-	     pending->length;
+	to = pending->data + pending->to % TARGET_PAGE + pending->length;
 	taken = MIN(size, (size_t)(CHUNK_SIZE - pending->length));
 	memcpy(to, data, taken);
 	filled = (taken + transfer->to_unit - 1) / transfer->to_unit * transfer->to_unit;

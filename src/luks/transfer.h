@@ -43,11 +43,12 @@ int transfer_new(const struct transfer_options *options, struct transfer **ret_t
  */
 int transfer_copy(struct transfer *transfer, int from, uint64_t from_base, uint64_t from_offset,
 	uint64_t to_offset, uint64_t length, struct caisson_error *err);
-/* The same, with @to_base in the place of the one in the options: for targets that do not lie in one
-   piece. */
-int transfer_copy_to(struct transfer *transfer, int from, uint64_t from_base, uint64_t from_offset,
-	uint64_t to_base, uint64_t to_offset, uint64_t length, struct caisson_error *err);
-/* The same for plain bytes in memory, which are copied; the last sector is filled up with zeros. */
+/* transfer_copy() to byte @at of the target, whatever its base is: for formats that keep their
+   bytes elsewhere. */
+int transfer_copy_at(struct transfer *transfer, int from, uint64_t from_base, uint64_t from_offset,
+	uint64_t to_offset, uint64_t at, uint64_t length, struct caisson_error *err);
+/* transfer_copy() of plain bytes in memory, which are copied; the last sector is filled up with
+ * zeros. */
 int transfer_data(struct transfer *transfer, const void *data, size_t size, uint64_t to_offset,
 	struct caisson_error *err);
 /* The same for zeros. */
