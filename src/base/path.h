@@ -15,7 +15,8 @@ int name_check(const char *what, const char *name, struct caisson_error *err);
 char *path_join(const char *a, const char *b);
 /* The part behind the last slash; points into @path. */
 const char *path_base(const char *path);
-/* The folder that the last part of @path stands in: "." when there is no slash. Owned by the caller. */
+/* The folder that the last part of @path stands in: "." when there is no slash. Owned by the
+ * caller. */
 char *path_parent(const char *path);
 /* mkdir -p; existing folders keep their mode. */
 int make_directories(const char *path, mode_t mode, struct caisson_error *err);

@@ -145,6 +145,13 @@ static void print_volume(const struct caisson_volume *volume)
 		volume->holder);
 	printf("%-12s %s\n",
 		"Filesystem:", volume->filesystem[0] != '\0' ? volume->filesystem : "unknown");
+	if (volume->filesystem_size > 0) {
+		char used[32], size[32];
+
+		cli_format_size(volume->filesystem_used, used, sizeof(used));
+		cli_format_size(volume->filesystem_size, size, sizeof(size));
+		printf("%-12s %s of %s\n", "Used:", used, size);
+	}
 	if (volume->header_error[0] != '\0') {
 		printf("%-12s %s\n", "Header:", volume->header_error);
 		return;
@@ -157,20 +164,76 @@ static void print_volume(const struct caisson_volume *volume)
 		volume->tokens == 1 ? "" : "s");
 }
 
+static int print_keyslot(const struct caisson_volume_keyslot *keyslot, void *userdata _unused_)
+{
+	printf("%-12s %u: %s, %s\n", "", keyslot->number, keyslot->kind, keyslot->kdf);
+	return 0;
+}
+
+static int append_keyslot(const struct caisson_volume_keyslot *keyslot, void *userdata)
+{
+	return json_append(userdata, cli_keyslot_json(keyslot)) ? 0 : -ENOMEM;
+}
+
+/* How it is open on this host, if it is. */
+static void print_opened(struct caisson *caisson, const char *name)
+{
+	struct caisson_volume_opened opened;
+
+	if (caisson_volume_opened(caisson, name, &opened, NULL) != 1)
+		return;
+	printf("%-12s %s%s%s\n", "Open:",
+		opened.way == CAISSON_VOLUME_KERNEL ? "through dm-crypt, " : "in user space, ",
+		opened.way == CAISSON_VOLUME_KERNEL ? opened.device : opened.nbd,
+		opened.read_only ? " (read-only)" : "");
+	if (opened.file[0] != '\0')
+		printf("%-12s %s\n", "File:", opened.file);
+	if (opened.mount_point[0] != '\0')
+		printf("%-12s %s\n", "Mounted on:", opened.mount_point);
+}
+
+/* What the list does not tell: keyslots, how full it is, how it is open. */
+static int inspect_json(
+	struct caisson *caisson, const struct caisson_volume *volume, struct caisson_error *err)
+{
+	_cleanup_json_ struct json_object *object = to_json(volume);
+	struct json_object *keyslots = json_object_new_array();
+	struct caisson_volume_opened opened = {.way = CAISSON_VOLUME_ANY};
+	int r = 0;
+
+	(void)caisson_volume_opened(caisson, volume->name, &opened, NULL);
+	if (keyslots != NULL && volume->header_error[0] == '\0')
+		r = caisson_volume_keyslots(caisson, volume->name, append_keyslot, keyslots, err);
+	if (object == NULL || !json_set(object, "keyslot_list", keyslots) ||
+		!json_set_uint(object, "filesystem_size", volume->filesystem_size) ||
+		!json_set_uint(object, "filesystem_used", volume->filesystem_used) ||
+		!json_set_string(object, "open",
+			opened.way == CAISSON_VOLUME_KERNEL      ? "kernel"
+			: opened.way == CAISSON_VOLUME_USERSPACE ? "userspace"
+								 : "") ||
+		!json_set_string(object, "device", opened.device) ||
+		!json_set_string(object, "nbd", opened.nbd) ||
+		!json_set_string(object, "file", opened.file) ||
+		!json_set_string(object, "mount_point", opened.mount_point))
+		return caisson_fail(err, ENOMEM, "print JSON");
+	return r < 0 ? r : cli_print_json(object, err);
+}
+
 static int inspect(struct cli_context *context, struct caisson_error *err)
 {
-	_cleanup_json_ struct json_object *object = NULL;
 	struct caisson_volume volume;
 	int r = caisson_volume_inspect(context->caisson, context->operands.items[0], &volume, err);
 
 	if (r < 0)
 		return r;
-	if (!cli_has(context, JSON)) {
-		print_volume(&volume);
-		return 0;
-	}
-	object = to_json(&volume);
-	return cli_print_json(object, err);
+	if (cli_has(context, JSON))
+		return inspect_json(context->caisson, &volume, err);
+	print_volume(&volume);
+	if (volume.header_error[0] == '\0')
+		r = caisson_volume_keyslots(
+			context->caisson, volume.name, print_keyslot, NULL, err);
+	print_opened(context->caisson, volume.name);
+	return r;
 }
 
 const struct cli_command command_volume_inspect = {
@@ -187,21 +250,53 @@ const struct cli_command command_volume_inspect = {
 
 /* destroy */
 
+/* "closed, key forgotten, header overwritten, files deleted" */
+static void print_done(const char *name, const struct caisson_volume_destroyed *done)
+{
+	const struct {
+		bool done;
+		const char *what;
+	} steps[] = {{done->unmounted, "unmounted"}, {done->closed, "closed"},
+		{done->key_removed, "key forgotten"}, {done->header_erased, "header overwritten"},
+		{done->discarded, "blocks given back"}, {done->files_removed, "files deleted"},
+		{done->mount_point_removed, "mount point removed"}};
+	const char *between = "";
+
+	fprintf(stderr, "caisson: %s: ", name);
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		if (!steps[i].done)
+			continue;
+		fprintf(stderr, "%s%s", between, steps[i].what);
+		between = ", ";
+	}
+	fprintf(stderr, "%s\n", between[0] == '\0' ? "nothing was done" : "");
+}
+
+/* The others are destroyed all the same. */
 static int destroy(struct cli_context *context, struct caisson_error *err)
 {
+	bool quiet = cli_common(&command_volume_destroy, context, CLI_QUIET)->count > 0;
+	struct caisson_error failure = {0};
+	int first = 0;
+
 	for (size_t i = 0; i < context->operands.count; i++) {
 		const char *name = context->operands.items[i];
-		int r = caisson_volume_destroy(context->caisson, name, NULL, err);
+		struct caisson_volume_destroyed done;
+		int r = caisson_volume_destroy(context->caisson, name, &done, &failure);
 
-		if (r < 0)
-			return r;
-		if (r == 0)
+		if (r == 0 && !quiet)
 			fprintf(stderr, "caisson: there is no volume %s: nothing to destroy\n",
 				name);
-		else
+		if (r != 0 && !quiet)
+			print_done(name, &done);
+		if (r > 0)
 			printf("%s\n", name);
+		if (r < 0 && first == 0) {
+			first = r;
+			*err = failure;
+		}
 	}
-	return 0;
+	return first;
 }
 
 const struct cli_command command_volume_destroy = {
@@ -210,9 +305,11 @@ const struct cli_command command_volume_destroy = {
 	.operands = "NAME...",
 	.complete = "@volume",
 	.details =
-		"The key is forgotten and the header overwritten before the file is deleted: a copy\n"
-		"of the container that somebody took before cannot be opened with anything that\n"
-		"caisson still has. What is gone already is no failure.\n",
+		"It is unmounted and closed where it is open on this host, whoever uses it. The key is\n"
+		"forgotten and the header overwritten before the file is deleted: a copy of the\n"
+		"container that somebody took before cannot be opened with anything that caisson still\n"
+		"has. Each step is tried, whatever became of the one before; what is gone already is\n"
+		"no failure.\n",
 	.least = 1,
 	.needs_state = true,
 	.run = destroy,

@@ -27,9 +27,8 @@ int luks_map(const char *device, const char *name, const struct luks_opened *ope
 
 int luks_unmap(const char *name, enum luks_unmap_how how, struct caisson_error *err)
 {
-	uint32_t flags = how == LUKS_UNMAP_LATER
-				 ? CRYPT_DEACTIVATE_DEFERRED | CRYPT_DEACTIVATE_FORCE
-				 : 0;
+	uint32_t flags =
+		how == LUKS_UNMAP_LATER ? CRYPT_DEACTIVATE_DEFERRED | CRYPT_DEACTIVATE_FORCE : 0;
 	int r;
 
 	luks_quiet();

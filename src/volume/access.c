@@ -231,6 +231,9 @@ int volume_access_unlock(struct volume_access *access, const struct luks_key *ke
 	int r = key == NULL ? unlock_by_service(access, limits, err)
 			    : luks_open(access->path, key, limits, &access->luks, err);
 
+	if (r == -ENOKEY && key != NULL)
+		return caisson_refuse(
+			err, ENOKEY, "the key does not open the volume %s", access->name);
 	if (r == 0)
 		r = compare_facts(access, err);
 	if (r == 0)

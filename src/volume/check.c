@@ -37,8 +37,7 @@ static int tell(struct check *check, const char *part, const struct caisson_erro
 
 static int tell_skipped(struct check *check, const char *part, const char *text)
 {
-	const struct caisson_volume_finding finding = {
-		.part = part, .skipped = true, .text = text};
+	const struct caisson_volume_finding finding = {.part = part, .skipped = true, .text = text};
 
 	return check->each(&finding, check->userdata);
 }
@@ -97,12 +96,13 @@ static void last_line(struct strbuf *output, char *text, size_t size)
 		output->data[--output->size] = '\0';
 	line = output->data != NULL ? strrchr(output->data, '\n') : NULL;
 	snprintf(text, size, "%s",
-		line != NULL		 ? line + 1
+		line != NULL           ? line + 1
 		: output->data != NULL ? output->data
 				       : "it said nothing");
 }
 
-/* A journal that waits to be replayed is, in what is thrown away: without it -n finds what is none. */
+/* A journal that waits to be replayed is, in what is thrown away: without it -n finds what is none.
+ */
 static int check_ext(struct check *check, const char *kind, struct blocks *payload, bool writable)
 {
 	static const char *const replay[] = {"e2fsck", "-y", "-E", "journal_only", "@", NULL};

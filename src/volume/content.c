@@ -120,7 +120,7 @@ int content_start(struct content *content, uint64_t size, struct caisson_error *
 {
 	if (content->kind != CONTENT_EMPTY && content->kind != CONTENT_TREE)
 		return 0;
-	return mkfs_start(&content->mkfs, size, content->label, err);
+	return mkfs_start(&content->mkfs, content->filesystem, size, content->label, err);
 }
 
 /* Where the data goes, and under which cipher. */

@@ -128,12 +128,13 @@ static void remove_rest(const struct volume_layout *layout, struct steps *steps,
 	if (rmdir(layout->mounts) == 0)
 		done->mount_point_removed = true;
 	else if (errno != ENOENT && errno != ENOTEMPTY && errno != EBUSY)
-		(void)step(steps, caisson_fail(&steps->failure, errno, "remove %s", layout->mounts));
+		(void)step(
+			steps, caisson_fail(&steps->failure, errno, "remove %s", layout->mounts));
 	(void)attach_sweep(layout->open, true, NULL);
 	(void)rmdir(layout->open);
 	if (unlink(layout->pending) < 0 && errno != ENOENT)
-		(void)step(steps,
-			caisson_fail(&steps->failure, errno, "remove %s", layout->pending));
+		(void)step(
+			steps, caisson_fail(&steps->failure, errno, "remove %s", layout->pending));
 }
 
 /* What is open on this host is taken away from whoever uses it. */
@@ -176,8 +177,8 @@ static int take_container(const struct volume_layout *layout, const char *name, 
 	r = volume_lock_container(layout, name, O_RDWR, ret_fd, &steps->failure);
 	if (r != -EBUSY)
 		return r;
-	*ret_fd = open_file(layout->container, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0,
-		&steps->failure);
+	*ret_fd =
+		open_file(layout->container, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0, &steps->failure);
 	return *ret_fd < 0 ? *ret_fd : 0;
 }
 

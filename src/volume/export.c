@@ -19,7 +19,8 @@
 
 #define HEADER_ROOM (3u << 20) /* of a container of ours: what is not empty before its payload */
 
-struct export {
+struct export
+{
 	struct volume_access access;
 	const struct volume_export_options *options;
 	struct extents extents; /* of the payload */
@@ -42,9 +43,8 @@ static int find_extents(struct export *export, struct caisson_error *err)
 	struct volume_access *access = &export->access;
 	_cleanup_blocks_ struct blocks *payload = NULL;
 	char kind[FILESYSTEM_KIND_SIZE];
-	struct filesystem_image image = {.fd = access->container,
-		.base = access->luks.facts.data_offset,
-		.encrypted = true};
+	struct filesystem_image image = {
+		.fd = access->container, .base = access->luks.facts.data_offset, .encrypted = true};
 	int r = volume_access_payload(access, access->blocks, &payload, err);
 
 	if (r < 0)
@@ -57,8 +57,8 @@ static int find_extents(struct export *export, struct caisson_error *err)
 	return r;
 }
 
-static int new_transfer(const struct export *export, uint64_t base,
-	struct transfer **ret_transfer, struct caisson_error *err)
+static int new_transfer(const struct export *export, uint64_t base, struct transfer **ret_transfer,
+	struct caisson_error *err)
 {
 	const struct transfer_options options = {
 		.decrypt = export->access.cipher,
@@ -138,11 +138,10 @@ static int write_clusters(const struct export *export, const struct qcow2 *qcow2
 
 	for (size_t i = 0; r == 0 && i < export->extents.count; i++) {
 		const struct extent *extent = &export->extents.items[i];
-		uint64_t place = qcow2_place(qcow2, base + extent->offset);
 
-		r = transfer_copy_to(transfer, access->container, access->luks.facts.data_offset,
-			extent->offset, place - extent->offset, extent->offset, extent->length,
-			err);
+		r = transfer_copy_at(transfer, access->container, access->luks.facts.data_offset,
+			extent->offset, extent->offset, qcow2_place(qcow2, base + extent->offset),
+			extent->length, err);
 	}
 	return r < 0 ? r : transfer_drain(transfer, err);
 }
@@ -161,8 +160,8 @@ static int write_header_clusters(
 	if (r == 0)
 		r = pread_all(fd, bytes, HEADER_ROOM, 0, "the new header", err);
 	return r < 0 ? r
-		     : pwrite_all(export->to, bytes, HEADER_ROOM, qcow2_place(qcow2, 0), "the image",
-			       err);
+		     : pwrite_all(export->to, bytes, HEADER_ROOM, qcow2_place(qcow2, 0),
+			       "the image", err);
 }
 
 static int write_qcow2(struct export *export, struct caisson_error *err)
@@ -183,8 +182,8 @@ static int write_qcow2(struct export *export, struct caisson_error *err)
 	return r < 0 ? r : qcow2_finish(&qcow2, export->to, err);
 }
 
-static int publish(struct staging *staging, const char *path, bool overwrite,
-	struct caisson_error *err)
+static int publish(
+	struct staging *staging, const char *path, bool overwrite, struct caisson_error *err)
 {
 	int r;
 

@@ -36,8 +36,8 @@ static bool has_line(const char *path, const char *wanted)
 	return strcmp(text.data, wanted) == 0;
 }
 
-/* The folder in /sys/block of the mapping that is called @name; NULL when there is none. sysfs tells
-   everybody, where device-mapper itself answers root alone. */
+/* The folder in /sys/block of the mapping that is called @name; NULL when there is none. sysfs
+   tells everybody, where device-mapper itself answers root alone. */
 static char *find_mapping(const char *name)
 {
 	_cleanup_closedir_ DIR *blocks = opendir("/sys/block");
@@ -47,8 +47,7 @@ static char *find_mapping(const char *name)
 		_cleanup_free_ char *folder = path_join("/sys/block", entry->d_name);
 		_cleanup_free_ char *file = format_string("%s/dm/name", folder);
 
-		if (strncmp(entry->d_name, "dm-", 3) == 0 && file != NULL &&
-			has_line(file, name))
+		if (strncmp(entry->d_name, "dm-", 3) == 0 && file != NULL && has_line(file, name))
 			return take_ptr(folder);
 	}
 	return NULL;
@@ -67,7 +66,8 @@ static bool loop_has(const char *loop, const struct stat *container)
 	       st.st_ino == container->st_ino;
 }
 
-/* Whether what the mapping stands on is the container: the device itself, or a loop device of it. */
+/* Whether what the mapping stands on is the container: the device itself, or a loop device of it.
+ */
 static bool stands_on(const char *mapping, const struct volume_layout *layout)
 {
 	_cleanup_free_ char *slaves = path_join(mapping, "slaves");
@@ -123,9 +123,9 @@ int kernel_possible(struct caisson_error *err)
 	if (have_device_mapper())
 		return 0;
 	(void)process_run(argv, NULL, NULL, NULL);
-	return have_device_mapper() ? 0
-				    : caisson_refuse(err, EOPNOTSUPP,
-					      "the kernel has no device-mapper here");
+	return have_device_mapper()
+		       ? 0
+		       : caisson_refuse(err, EOPNOTSUPP, "the kernel has no device-mapper here");
 }
 
 /* The lock moves to the loop device, with the open file description. */
@@ -201,8 +201,8 @@ static int resize_loop(const struct volume_access *access, struct caisson_error 
 	if (r < 0)
 		return r;
 	return r == 1 ? loop_update_size(loop, err)
-		      : caisson_refuse(err, ENODEV, "no loop device has %s",
-				access->layout.container);
+		      : caisson_refuse(
+				err, ENODEV, "no loop device has %s", access->layout.container);
 }
 
 int kernel_resize(struct volume_access *access, struct caisson_error *err)

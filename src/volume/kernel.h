@@ -14,10 +14,12 @@ int kernel_is_open(const struct volume_layout *layout, const char *volume, bool 
 	struct caisson_error *err);
 /* 0 when it can be tried here; else why not. */
 int kernel_possible(struct caisson_error *err);
-/* Opens an unlocked volume. The lock is the kernel's from here on: @access has no container left. */
+/* Opens an unlocked volume. The lock is the kernel's from here on: @access has no container left.
+ */
 int kernel_open(struct volume_access *access, unsigned int flags, struct caisson_error *err);
 /* Waits until the kernel has given the container back, at most 10 seconds. */
 int kernel_close(const struct volume_layout *layout, const char *volume, bool later,
 	struct caisson_error *err);
-/* The loop device under the mapping takes the size of its file, and the mapping of the loop device. */
+/* The loop device under the mapping takes the size of its file, and the mapping of the loop device.
+ */
 int kernel_resize(struct volume_access *access, struct caisson_error *err);

@@ -15,7 +15,7 @@
 /* Whoever wrote the filesystem need not be trusted on this host; -o suid,dev says otherwise. The
    kinds are named, so that no filesystem that nobody looks after is tried on it. */
 #define OPTIONS "nosuid,nodev"
-#define KINDS	"ext4,xfs,btrfs,ext3,ext2"
+#define KINDS   "ext4,xfs,btrfs,ext3,ext2"
 
 static char *option_list(const struct caisson_volume_open_options *options, bool read_only)
 {
@@ -24,11 +24,10 @@ static char *option_list(const struct caisson_volume_open_options *options, bool
 		options->mount_options != NULL ? options->mount_options : "");
 }
 
-static int mount_device(const char *device, const char *target, const char *list,
-	struct caisson_error *err)
+static int mount_device(
+	const char *device, const char *target, const char *list, struct caisson_error *err)
 {
-	const char *const argv[] = {
-		"mount", "-t", KINDS, "-o", list, "--", device, target, NULL};
+	const char *const argv[] = {"mount", "-t", KINDS, "-o", list, "--", device, target, NULL};
 	int r = process_run(argv, NULL, NULL, err);
 
 	return r < 0 ? caisson_wrap(err, "mount %s", device) : 0;
@@ -63,7 +62,8 @@ static int mount_by_fuse(const struct caisson_volume_opened *opened, const char 
 		return caisson_fail(err, ENOMEM, "mount a volume");
 	r = process_run(argv, NULL, NULL, err);
 	if (r == -ENOENT)
-		return caisson_hint(err, "only root mounts without it: install the package fuse2fs");
+		return caisson_hint(
+			err, "only root mounts without it: install the package fuse2fs");
 	return r;
 }
 
@@ -97,8 +97,9 @@ static bool same_folder(const char *a, const char *b)
 {
 	struct stat one, other;
 
-	return strcmp(a, b) == 0 || (stat(a, &one) == 0 && stat(b, &other) == 0 &&
-					    one.st_dev == other.st_dev && one.st_ino == other.st_ino);
+	return strcmp(a, b) == 0 ||
+	       (stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev &&
+		       one.st_ino == other.st_ino);
 }
 
 static int make_target(const struct caisson_volume_open_options *options,
@@ -201,7 +202,8 @@ int opened_unmount(const struct caisson_volume_opened *opened, bool lazy, struct
 	return r;
 }
 
-int volume_unmount(const struct state *state, const char *name, bool lazy, struct caisson_error *err)
+int volume_unmount(
+	const struct state *state, const char *name, bool lazy, struct caisson_error *err)
 {
 	_cleanup_volume_layout_ struct volume_layout layout = VOLUME_LAYOUT_NONE;
 	struct caisson_volume_opened opened;

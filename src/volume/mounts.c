@@ -27,7 +27,8 @@ static void unescape(char *text)
 	*to = '\0';
 }
 
-/* proc_pid_mountinfo(5): "36 35 98:0 /root /mount/point options optional... - type source options" */
+/* proc_pid_mountinfo(5): "36 35 98:0 /root /mount/point options optional... - type source options"
+ */
 struct line {
 	dev_t device;
 	char *point, *source;
@@ -59,6 +60,17 @@ static bool parse(char *text, struct line *line)
 	return true;
 }
 
+/* btrfs has device numbers of its own: there the source tells. */
+static bool is_of_device(const struct line *line, dev_t device)
+{
+	struct stat st;
+
+	if (line->device == device)
+		return true;
+	return major(line->device) == 0 && strncmp(line->source, "/dev/", 5) == 0 &&
+	       stat(line->source, &st) == 0 && S_ISBLK(st.st_mode) && st.st_rdev == device;
+}
+
 static int collect(
 	const dev_t *device, const char *source, struct strv *points, struct caisson_error *err)
 {
@@ -71,9 +83,8 @@ static int collect(
 	while (getline(&text, &size, file) > 0) {
 		struct line line;
 
-		if (parse(text, &line) &&
-			(device != NULL ? line.device == *device
-					: strcmp(line.source, source) == 0))
+		if (parse(text, &line) && (device != NULL ? is_of_device(&line, *device)
+							  : strcmp(line.source, source) == 0))
 			strv_add(points, line.point);
 	}
 	return strv_ok(points) ? 0 : caisson_fail(err, ENOMEM, "list the mounts");

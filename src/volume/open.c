@@ -19,8 +19,8 @@
 #define CLOSE_SECONDS 120 /* for what is written at the end */
 
 /* Who keeps others out while no command of ours runs. */
-static int name_holder(const struct volume_layout *layout, const char *text,
-	struct caisson_error *err)
+static int name_holder(
+	const struct volume_layout *layout, const char *text, struct caisson_error *err)
 {
 	_cleanup_close_ int lock = -1;
 	int r = volumes_lock(layout, &lock, err);
@@ -31,8 +31,8 @@ static int name_holder(const struct volume_layout *layout, const char *text,
 static int open_by_kernel(struct volume_access *access,
 	const struct caisson_volume_open_options *options, struct caisson_error *err)
 {
-	unsigned int flags = (options->read_only ? LUKS_READ_ONLY : 0) |
-			     (options->discard ? LUKS_DISCARD : 0);
+	unsigned int flags =
+		(options->read_only ? LUKS_READ_ONLY : 0) | (options->discard ? LUKS_DISCARD : 0);
 	char holder[128];
 	int r = kernel_possible(err);
 
@@ -133,7 +133,8 @@ int volume_open(const struct state *state, struct key_service *keys, const char 
 	_cleanup_volume_access_ struct volume_access access = VOLUME_ACCESS_NONE;
 	struct caisson_error failure = {0};
 	char why[256] = "";
-	int r = volume_access_lock(state, keys, name, "open", options->read_only, &access, &failure);
+	int r = volume_access_lock(
+		state, keys, name, "open", options->read_only, &access, &failure);
 
 	if (r == -EBUSY) {
 		r = volume_layout(state, name, &layout, err);
@@ -161,8 +162,8 @@ int volume_open(const struct state *state, struct key_service *keys, const char 
 	return 0;
 }
 
-static int refuse_mounted(const struct caisson_volume_opened *opened, const char *name,
-	struct caisson_error *err)
+static int refuse_mounted(
+	const struct caisson_volume_opened *opened, const char *name, struct caisson_error *err)
 {
 	caisson_refuse(err, EBUSY, "the volume %s is mounted on %s", name, opened->mount_point);
 	return caisson_hint(err, "unmount it: caisson volume unmount %s", name);
@@ -179,8 +180,8 @@ int opened_close(const struct volume_layout *layout, const char *name,
 	opened_loop(opened, loop, sizeof(loop));
 	if (loop[0] != '\0')
 		(void)loop_detach(loop, NULL);
-	r = attach_control(layout->open, later ? "close later" : "close", CLOSE_SECONDS, NULL, NULL,
-		err);
+	r = attach_control(
+		layout->open, later ? "close later" : "close", CLOSE_SECONDS, NULL, NULL, err);
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		r = 0;
 	if (r < 0)

@@ -23,8 +23,8 @@ void opened_loop(const struct caisson_volume_opened *opened, char *ret_path, siz
 		snprintf(ret_path, size, "%s", path);
 }
 
-int opened_mounts(const struct caisson_volume_opened *opened, struct strv *points,
-	struct caisson_error *err)
+int opened_mounts(
+	const struct caisson_volume_opened *opened, struct strv *points, struct caisson_error *err)
 {
 	char loop[256];
 	int r;

@@ -11,8 +11,8 @@
 int opened_look(const struct volume_layout *layout, const char *name,
 	struct caisson_volume_opened *ret_opened, struct caisson_error *err);
 /* Where it is mounted, the newest last. */
-int opened_mounts(const struct caisson_volume_opened *opened, struct strv *points,
-	struct caisson_error *err);
+int opened_mounts(
+	const struct caisson_volume_opened *opened, struct strv *points, struct caisson_error *err);
 /* The loop device that stands on the served file; "" without one. */
 void opened_loop(const struct caisson_volume_opened *opened, char *ret_path, size_t size);
 /* Unmounts it everywhere. */

@@ -71,7 +71,7 @@ static int read_base(
 	size_t there = offset >= end ? 0 : (size_t)MIN((uint64_t)size, end - offset);
 
 	memset(data + there, 0, size - there);
-	return blocks_read(redo->container, offset, data, there, err);
+	return there > 0 ? blocks_read(redo->container, offset, data, there, err) : 0;
 }
 
 /* Up to the end of the block, or of a run of blocks that have not changed. */

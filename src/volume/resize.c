@@ -44,20 +44,32 @@ static void resize_done(struct resize *resize)
 	volume_access_done(&resize->access);
 }
 
-static int run_ext(const char *const argv[], struct blocks *payload, int least_bad,
-	struct caisson_error *err)
+/* What the program says in its own name, or else at the end. */
+static const char *complaint(const char *program, struct strbuf *output)
+{
+	char *save = NULL, *last = NULL;
+
+	if (output->data == NULL)
+		return "it said nothing";
+	for (char *line = strtok_r(output->data, "\n", &save); line != NULL;
+		line = strtok_r(NULL, "\n", &save)) {
+		if (strncmp(line, program, strlen(program)) == 0 && line[strlen(program)] == ':')
+			return line + strlen(program) + 1;
+		last = line;
+	}
+	return last != NULL ? last : "it said nothing";
+}
+
+static int run_ext(
+	const char *const argv[], struct blocks *payload, int least_bad, struct caisson_error *err)
 {
 	_cleanup_strbuf_ struct strbuf output = STRBUF_INIT;
-	const char *line;
 	int status = 0, r = attach_e2fs(argv, payload, NULL, &output, &status, err);
 
 	if (r < 0 || status < least_bad)
 		return r;
-	while (output.size > 0 && output.data[output.size - 1] == '\n')
-		output.data[--output.size] = '\0';
-	line = output.data != NULL ? strrchr(output.data, '\n') : NULL;
 	return caisson_refuse(err, EIO, "%s ended with status %d: %s", argv[0], status,
-		line != NULL ? line + 1 : output.data != NULL ? output.data : "");
+		complaint(argv[0], &output));
 }
 
 /* resize2fs wants a filesystem that was just checked. */
@@ -111,8 +123,7 @@ static int resize_free_ext(struct resize *resize, struct caisson_error *err)
 		r = resize_ext(payload, volume_payload_size(access, resize->new_size), err);
 	if (r < 0)
 		return r;
-	redo_set_size(
-		redo, access->layout.on_device ? resize->old_size : resize->new_size);
+	redo_set_size(redo, access->layout.on_device ? resize->old_size : resize->new_size);
 	return redo_commit(redo, access->container, err);
 }
 
@@ -137,8 +148,8 @@ static int find_kind(struct resize *resize, struct caisson_error *err)
 	int r;
 
 	if (resize->access.cipher == NULL && resize->access.has_record) {
-		snprintf(resize->kind, sizeof(resize->kind), "%s",
-			resize->access.record.filesystem);
+		snprintf(
+			resize->kind, sizeof(resize->kind), "%s", resize->access.record.filesystem);
 		return 0;
 	}
 	r = volume_access_payload(&resize->access, resize->access.blocks, &payload, err);
@@ -197,8 +208,8 @@ static int grow_open(struct resize *resize, const struct caisson_volume_opened *
 	if (resize->new_size < resize->old_size) {
 		caisson_refuse(err, EBUSY, "the volume %s is open, and can only grow",
 			resize->access.name);
-		return caisson_hint(err, "close it first: caisson volume unmount %s",
-			resize->access.name);
+		return caisson_hint(
+			err, "close it first: caisson volume unmount %s", resize->access.name);
 	}
 	r = set_container_size(resize, err);
 	if (r < 0 || opened->way != CAISSON_VOLUME_KERNEL)
@@ -247,8 +258,7 @@ static int resize_free_other(const struct state *state, struct key_service *keys
 	int r;
 
 	if (resize->new_size < resize->old_size)
-		return caisson_refuse(
-			err, ENOTSUP, "a volume with %s can only grow", resize->kind);
+		return caisson_refuse(err, ENOTSUP, "a volume with %s can only grow", resize->kind);
 	if (geteuid() != 0)
 		return caisson_refuse(err, EPERM,
 			"%s grows while it is mounted, and mounting it takes root", resize->kind);
@@ -257,8 +267,8 @@ static int resize_free_other(const struct state *state, struct key_service *keys
 	if (r == 0) {
 		none.code = EBUSY;
 		r = resize_open(state, keys, name, key, size, &none, err);
-		if (!opened.was_open && volume_unmount(state, name, false, r < 0 ? NULL : err) < 0 &&
-			r == 0)
+		if (!opened.was_open &&
+			volume_unmount(state, name, false, r < 0 ? NULL : err) < 0 && r == 0)
 			r = -EBUSY;
 	}
 	return r;
@@ -272,8 +282,8 @@ int volume_resize(const struct state *state, struct key_service *keys, const cha
 	int r;
 
 	if (size < VOLUME_SIZE_LEAST || size > INT64_MAX - SIZE_STEP)
-		return caisson_refuse(err, EINVAL, "a volume has at least %llu MiB",
-			VOLUME_SIZE_LEAST >> 20);
+		return caisson_refuse(
+			err, EINVAL, "a volume has at least %llu MiB", VOLUME_SIZE_LEAST >> 20);
 	resize.new_size = (size + SIZE_STEP - 1) / SIZE_STEP * SIZE_STEP;
 	r = volume_access_lock(state, keys, name, "resize", false, &resize.access, &failure);
 	if (r == -EBUSY)

@@ -12,8 +12,8 @@
 
 #define CLOSE_SECONDS 30
 
-static int run_checker(const char *kind, const char *file, char *text, size_t size,
-	struct caisson_error *err)
+static int run_checker(
+	const char *kind, const char *file, char *text, size_t size, struct caisson_error *err)
 {
 	const char *const xfs[] = {"xfs_repair", "-n", "-f", file, NULL};
 	const char *const btrfs[] = {"btrfs", "check", "--readonly", file, NULL};
@@ -31,8 +31,8 @@ static int run_checker(const char *kind, const char *file, char *text, size_t si
 	return 0;
 }
 
-static int serve(struct volume_access *access, struct attach_started *started,
-	struct caisson_error *err)
+static int serve(
+	struct volume_access *access, struct attach_started *started, struct caisson_error *err)
 {
 	const struct attach_options options = {
 		.container = access->container,
@@ -62,8 +62,7 @@ int tools_check(struct volume_access *access, const char *kind, char *text, size
 
 	if (strcmp(kind, "xfs") != 0 && strcmp(kind, "btrfs") != 0)
 		return caisson_refuse(err, EOPNOTSUPP, "%s is not one that is checked here", kind);
-	file = format_string(
-		"%s/%s/%s", access->layout.open, ATTACH_FILE_FOLDER, ATTACH_FILE_NAME);
+	file = format_string("%s/%s/%s", access->layout.open, ATTACH_FILE_FOLDER, ATTACH_FILE_NAME);
 	if (file == NULL)
 		return caisson_fail(err, ENOMEM, "check a filesystem");
 	r = serve(access, &started, err);
@@ -83,8 +82,8 @@ int tools_grow(const char *kind, const char *device, const char *point, struct c
 	const char *const ext[] = {"resize2fs", device, NULL};
 	const char *const xfs[] = {"xfs_growfs", point, NULL};
 	const char *const btrfs[] = {"btrfs", "filesystem", "resize", "max", point, NULL};
-	const char *const *argv = strncmp(kind, "ext", 3) == 0	? ext
-				  : strcmp(kind, "xfs") == 0	? xfs
+	const char *const *argv = strncmp(kind, "ext", 3) == 0 ? ext
+				  : strcmp(kind, "xfs") == 0   ? xfs
 				  : strcmp(kind, "btrfs") == 0 ? btrfs
 							       : NULL;
 

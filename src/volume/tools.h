@@ -7,8 +7,8 @@
 #include "volume/opened.h"
 
 /* Lets the filesystem's checker read the payload of an unlocked volume that is not open, through
-   FUSE. -EOPNOTSUPP where that cannot be had, -EUCLEAN when it is not as it should be; @text: what it
-   said. */
+   FUSE. -EOPNOTSUPP where that cannot be had, -EUCLEAN when it is not as it should be; @text: what
+   it said. */
 int tools_check(struct volume_access *access, const char *kind, char *text, size_t size,
 	struct caisson_error *err);
 /* Lets a filesystem that is mounted at @point, from the block device @device, take all of it. */

@@ -27,6 +27,14 @@ struct house {
 	struct key_service *keys;
 };
 
+static int create_volume(const struct state *state, struct key_service *keys, const char *name,
+	uint64_t size, const struct caisson_log *log, struct caisson_error *err)
+{
+	const struct volume_create_options options = {.size = size, .luks = LUKS_FORMAT_DEFAULT};
+
+	return volume_create(state, keys, name, &options, log, err);
+}
+
 static void house_done(struct house *house)
 {
 	key_service_closep(&house->keys);
@@ -176,10 +184,10 @@ static void test_create(void **state)
 	struct stat st;
 
 	make_house(&house, state, "create");
-	assert_ok(volume_create(&house.state, house.keys, "data", SMALL - 1, NULL, &err), &err);
-	assert_ok(volume_create(&house.state, house.keys, "a.b_c-0", SMALL, NULL, &err), &err);
+	assert_ok(create_volume(&house.state, house.keys, "data", SMALL - 1, NULL, &err), &err);
+	assert_ok(create_volume(&house.state, house.keys, "a.b_c-0", SMALL, NULL, &err), &err);
 	assert_refused(
-		volume_create(&house.state, house.keys, "data", SMALL, NULL, &err), &err, EEXIST);
+		create_volume(&house.state, house.keys, "data", SMALL, NULL, &err), &err, EEXIST);
 	assert_ok(volume_list(&house.state, &names, &err), &err);
 	assert_int_equal(names.count, 2);
 	assert_string_equal(names.items[0], "a.b_c-0");
@@ -212,13 +220,13 @@ static void test_create_refuses(void **state)
 
 	make_house(&house, state, "refuses");
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		assert_refused(volume_create(&house.state, house.keys, names[i], SMALL, NULL, &err),
+		assert_refused(create_volume(&house.state, house.keys, names[i], SMALL, NULL, &err),
 			&err, EINVAL);
 	assert_refused(
-		volume_create(&house.state, house.keys, "data", VOLUME_SIZE_LEAST - 1, NULL, &err),
+		create_volume(&house.state, house.keys, "data", VOLUME_SIZE_LEAST - 1, NULL, &err),
 		&err, EINVAL);
 	assert_non_null(strstr(err.message, "at least 32 MiB"));
-	assert_refused(volume_create(&house.state, house.keys, "data", UINT64_MAX, NULL, &err),
+	assert_refused(create_volume(&house.state, house.keys, "data", UINT64_MAX, NULL, &err),
 		&err, ERANGE);
 	assert_int_equal(count_keys(&house), 0);
 }
@@ -239,7 +247,7 @@ static void test_filesystem(void **state)
 		int fd;
 
 		make_house(&house, state, i == 0 ? "least" : "larger");
-		assert_ok(volume_create(&house.state, house.keys, "a-name-of-more-than-16",
+		assert_ok(create_volume(&house.state, house.keys, "a-name-of-more-than-16",
 				  sizes[i], NULL, &err),
 			&err);
 		plain = decrypt_all(&house, "a-name-of-more-than-16");
@@ -272,13 +280,13 @@ static void test_lock(void **state)
 	_cleanup_(volume_info_done) struct volume_info info = {0};
 	_cleanup_house_ struct house house = {0};
 	struct caisson_error err = {0};
-	struct volume_destroyed done;
+	struct caisson_volume_destroyed done;
 	int fd = -1, other = -1;
 
 	make_house(&house, state, "lock");
 	assert_refused(
 		volume_lock(&house.state, house.keys, "data", "web-1", &fd, &err), &err, ENOENT);
-	assert_ok(volume_create(&house.state, house.keys, "data", SMALL, NULL, &err), &err);
+	assert_ok(create_volume(&house.state, house.keys, "data", SMALL, NULL, &err), &err);
 	assert_refused(
 		volume_lock(&house.state, house.keys, "data", "../x", &fd, &err), &err, EINVAL);
 	assert_ok(volume_lock(&house.state, house.keys, "data", "web-1", &fd, &err), &err);
@@ -316,7 +324,7 @@ static void test_lock_goes_with_its_holder(void **state)
 	pid_t child;
 
 	make_house(&house, state, "holder");
-	assert_ok(volume_create(&house.state, house.keys, "data", SMALL, NULL, &err), &err);
+	assert_ok(create_volume(&house.state, house.keys, "data", SMALL, NULL, &err), &err);
 	assert_ok(volume_lock(&house.state, house.keys, "data", "web-1", &fd, &err), &err);
 	child = fork();
 	if (child == 0) {
@@ -339,7 +347,7 @@ static void test_destroy(void **state)
 	_cleanup_secret_ struct secret key = SECRET_NONE, machine_key = SECRET_NONE;
 	_cleanup_house_ struct house house = {0};
 	struct caisson_error err = {0};
-	struct volume_destroyed done;
+	struct caisson_volume_destroyed done;
 	struct key_record record;
 	struct luks_header header;
 
@@ -347,7 +355,7 @@ static void test_destroy(void **state)
 	path = container_path(&house, "data");
 	copy = path_join(house.state.dir, "link");
 	folder = format_string("%s/volumes/data", house.state.dir);
-	assert_ok(volume_create(&house.state, house.keys, "data", SMALL, NULL, &err), &err);
+	assert_ok(create_volume(&house.state, house.keys, "data", SMALL, NULL, &err), &err);
 	unlock(&house, "data", &record, &key);
 	/* Another name for the same file sees what became of it. */
 	assert_int_equal(link(path, copy), 0);
@@ -363,7 +371,7 @@ static void test_destroy(void **state)
 	assert_refused(volume_inspect(&house.state, house.keys, "data", &info, &err), &err, ENOENT);
 
 	/* A folder without its key, and without its container. */
-	assert_ok(volume_create(&house.state, house.keys, "data", SMALL, NULL, &err), &err);
+	assert_ok(create_volume(&house.state, house.keys, "data", SMALL, NULL, &err), &err);
 	assert_int_equal(key_service_remove(house.keys, "data", &err), 1);
 	assert_ok(volume_destroy(&house.state, house.keys, "data", &done, &err), &err);
 	assert_false(done.key_removed);
@@ -384,17 +392,17 @@ static void test_key_without_folder(void **state)
 	_cleanup_free_ char *folder = NULL, *away = NULL;
 	_cleanup_house_ struct house house = {0};
 	struct caisson_error err = {0};
-	struct volume_destroyed done;
+	struct caisson_volume_destroyed done;
 
 	make_house(&house, state, "away");
 	folder = format_string("%s/volumes/data", house.state.dir);
 	away = path_join(house.state.dir, "away");
-	assert_ok(volume_create(&house.state, house.keys, "data", SMALL, NULL, &err), &err);
+	assert_ok(create_volume(&house.state, house.keys, "data", SMALL, NULL, &err), &err);
 	assert_int_equal(rename(folder, away), 0);
 	assert_refused(volume_inspect(&house.state, house.keys, "data", &info, &err), &err, ENOENT);
 	assert_non_null(strstr(err.message, "holds a key"));
 	assert_refused(
-		volume_create(&house.state, house.keys, "data", SMALL, NULL, &err), &err, EEXIST);
+		create_volume(&house.state, house.keys, "data", SMALL, NULL, &err), &err, EEXIST);
 	assert_string_not_equal(err.hint, "");
 	assert_int_equal(count_keys(&house), 1);
 	assert_int_equal(rename(away, folder), 0);
@@ -414,14 +422,14 @@ static void test_pending_key(void **state)
 	_cleanup_free_ char *folder = NULL, *pending = NULL;
 	_cleanup_house_ struct house house = {0};
 	struct caisson_error err = {0};
-	struct volume_destroyed done;
+	struct caisson_volume_destroyed done;
 	struct key_record record;
 
 	make_house(&house, state, "pending");
 	folder = format_string("%s/volumes/data", house.state.dir);
 	pending = format_string("%s/volumes/.pending-data", house.state.dir);
 	for (int round = 0; round < 4; round++) {
-		assert_ok(volume_create(&house.state, house.keys, "data", SMALL, NULL, &err), &err);
+		assert_ok(create_volume(&house.state, house.keys, "data", SMALL, NULL, &err), &err);
 		assert_ok(key_service_find(house.keys, "data", &record, &err), &err);
 		assert_ok(write_file_atomic(pending, record.facts.uuid,
 				  round == 3 ? 0 : strlen(record.facts.uuid), 0600, &err),
@@ -434,7 +442,7 @@ static void test_pending_key(void **state)
 				ENOENT);
 		else if (round == 1)
 			assert_ok(
-				volume_create(&house.state, house.keys, "data", SMALL, NULL, &err),
+				create_volume(&house.state, house.keys, "data", SMALL, NULL, &err),
 				&err);
 		else if (round == 3)
 			assert_ok(volume_inspect(&house.state, house.keys, "data", &info, &err),
@@ -455,12 +463,12 @@ static void run_and_kill(void **state, const char *name, bool create, long usec)
 	assert_true(child >= 0);
 	if (child == 0) {
 		struct house house = {0};
-		struct volume_destroyed done;
+		struct caisson_volume_destroyed done;
 
 		if (open_house(&house, *state, name, NULL) < 0)
 			_exit(1);
 		if (create)
-			(void)volume_create(&house.state, house.keys, "data", SMALL, NULL, NULL);
+			(void)create_volume(&house.state, house.keys, "data", SMALL, NULL, NULL);
 		else
 			(void)volume_destroy(&house.state, house.keys, "data", &done, NULL);
 		_exit(0);
@@ -496,7 +504,7 @@ static void test_killed(void **state)
 	uint32_t seed = random_seed(), number = seed;
 	_cleanup_house_ struct house house = {0};
 	struct caisson_error err = {0};
-	struct volume_destroyed done;
+	struct caisson_volume_destroyed done;
 	long most = 1000;
 
 	print_message("# seed %u\n", seed);
@@ -529,7 +537,7 @@ static void test_killed(void **state)
 		if (round % 10 != 0)
 			continue;
 		began = now_usec();
-		assert_ok(volume_create(&house.state, house.keys, "data", SMALL, NULL, &err), &err);
+		assert_ok(create_volume(&house.state, house.keys, "data", SMALL, NULL, &err), &err);
 		/* The kills reach a little beyond what a create takes here. */
 		most = (long)(now_usec() - began) * 5 / 4;
 		assert_ok(volume_destroy(&house.state, house.keys, "data", &done, &err), &err);
@@ -554,7 +562,7 @@ static void test_concurrent_creates(void **state)
 			int r = open_house(&own, *state, "race", &why);
 
 			if (r == 0)
-				r = volume_create(&own.state, own.keys, "data", SMALL, NULL, &why);
+				r = create_volume(&own.state, own.keys, "data", SMALL, NULL, &why);
 			if (r < 0 && r != -EEXIST)
 				print_message("# %s\n", why.message);
 			_exit(r == 0 ? 0 : r == -EEXIST ? 1 : 2);
@@ -611,14 +619,14 @@ static int create_on_small(const char *folder, const char *size)
 	_cleanup_strv_ struct strv names = STRV_INIT;
 	struct caisson_error err = {0};
 	struct house house = {0};
-	struct volume_destroyed done;
+	struct caisson_volume_destroyed done;
 	int r;
 
 	if (!mount_small(folder, size))
 		return NO_MOUNT;
 	if (open_house(&house, folder, "state", &err) < 0)
 		return 1;
-	r = volume_create(&house.state, house.keys, "data", SMALL, NULL, &err);
+	r = create_volume(&house.state, house.keys, "data", SMALL, NULL, &err);
 	if (getenv("CAISSON_TEST_SHOW") != NULL)
 		print_message("# %s: %d %s\n", size, r, r < 0 ? err.message : "fits");
 	if (r == 0)
@@ -669,7 +677,7 @@ static int destroy_on_full(const char *folder)
 {
 	_cleanup_free_ char *filler = path_join(folder, "filler");
 	struct caisson_error err = {0};
-	struct volume_destroyed done;
+	struct caisson_volume_destroyed done;
 	struct house house = {0};
 	char block[4096] = {0};
 	int fd;
@@ -677,7 +685,7 @@ static int destroy_on_full(const char *folder)
 	if (!mount_small(folder, "8m"))
 		return NO_MOUNT;
 	if (open_house(&house, folder, "state", &err) < 0 ||
-		volume_create(&house.state, house.keys, "data", SMALL, NULL, &err) < 0)
+		create_volume(&house.state, house.keys, "data", SMALL, NULL, &err) < 0)
 		return 1;
 	/* Room is left for the key service alone. */
 	fd = open(filler, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -718,14 +726,14 @@ static void test_hostile_folder(void **state)
 	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
 	_cleanup_house_ struct house house = {0};
 	struct caisson_error err = {0};
-	struct volume_destroyed done;
+	struct caisson_volume_destroyed done;
 	int fd = -1;
 
 	make_house(&house, state, "hostile");
 	victim = path_join(*state, "victim");
 	path = container_path(&house, "data");
 	holder = format_string("%s/volumes/data/holder", house.state.dir);
-	assert_ok(volume_create(&house.state, house.keys, "data", SMALL, NULL, &err), &err);
+	assert_ok(create_volume(&house.state, house.keys, "data", SMALL, NULL, &err), &err);
 	assert_ok(write_file_atomic(holder, "../../etc\x1b[2J", 13, 0600, &err), &err);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	assert_int_equal(flock(fd, LOCK_EX), 0);
