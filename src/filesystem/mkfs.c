@@ -39,7 +39,7 @@ static pid_t start(
 
 	options.stderr_fd = mkfs->errors;
 	options.keep_fds = &mkfs->image;
-	options.keep_count = 1;
+	options.keep_count = mkfs->image >= 0 ? 1 : 0;
 	pid = process_start(argv, &options, err);
 	return pid == -ENOENT ? caisson_hint(err, "install the package %s", package) : pid;
 }
@@ -109,6 +109,19 @@ int mkfs_wait(struct mkfs *mkfs, struct caisson_error *err)
 	line = strrchr(errors.data, '\n');
 	return caisson_refuse(err, EIO, "mkfs (%s) ended with status %d: %s", mkfs->kind, status,
 		line != NULL ? line + 1 : errors.data);
+}
+
+int mkfs_device(const char *path, const char *kind, uint64_t size, const char *label,
+	struct caisson_error *err)
+{
+	_cleanup_mkfs_ struct mkfs mkfs = {.image = -1, .errors = -1, .size = size};
+
+	snprintf(mkfs.kind, sizeof(mkfs.kind), "%s", kind);
+	mkfs.errors = memfd_create("mkfs-errors", MFD_CLOEXEC);
+	if (mkfs.errors < 0)
+		return caisson_fail(err, errno, "make room for what mkfs says");
+	mkfs.pid = start_kind(&mkfs, path, label, err);
+	return mkfs.pid < 0 ? (int)mkfs.pid : mkfs_wait(&mkfs, err);
 }
 
 void mkfs_done(struct mkfs *mkfs)

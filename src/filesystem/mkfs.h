@@ -27,6 +27,9 @@ int mkfs_start(struct mkfs *ret_mkfs, const char *kind, uint64_t size, const cha
 int mkfs_wait(struct mkfs *mkfs, struct caisson_error *err);
 /* What must be written of it, in order: see ext_extents(). */
 int mkfs_extents(const struct mkfs *mkfs, struct extents *ret_extents, struct caisson_error *err);
+/* The same on the device @path, and waits for it. */
+int mkfs_device(const char *path, const char *kind, uint64_t size, const char *label,
+	struct caisson_error *err);
 /* Ends mkfs if it still runs. */
 void mkfs_done(struct mkfs *mkfs);
 

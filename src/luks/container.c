@@ -174,7 +174,7 @@ int luks_device_unlock(struct luks_device *device, const char *path,
 	if (machine_key->size != LUKS_MACHINE_KEY_SIZE)
 		return caisson_refuse(err, EINVAL, "a machine key has %u bytes and not %zu",
 			LUKS_MACHINE_KEY_SIZE, machine_key->size);
-	if (expected->key_size == 0 || expected->key_size > LUKS_VOLUME_KEY_SIZE)
+	if (expected->key_size == 0 || expected->key_size > LUKS_OPEN_KEY_MOST)
 		return caisson_refuse(err, EINVAL, "a volume key of %u bytes is not supported",
 			expected->key_size);
 	r = check_header(device, path, expected, &keyslots, err);
@@ -238,14 +238,14 @@ int luks_inspect(const char *path, struct luks_header *ret_header, struct caisso
 	uuid = crypt_get_uuid(device.context);
 	key_size = metadata.keyslot_count > 0 ? metadata.keyslots[0].key_size : 0;
 	snprintf(header.facts.uuid, sizeof(header.facts.uuid), "%s", uuid != NULL ? uuid : "");
-	snprintf(header.facts.cipher, sizeof(header.facts.cipher), "%s", metadata.segment.cipher);
+	luks_segment_cipher(&metadata.segment, header.facts.cipher, sizeof(header.facts.cipher));
 	header.facts.key_size = (uint32_t)key_size;
 	header.facts.sector_size = (uint32_t)metadata.segment.sector_size;
 	header.facts.data_offset = metadata.segment.offset;
 	header.keyslots = (unsigned int)metadata.keyslot_count;
 	header.tokens = (unsigned int)metadata.token_count;
 	header.keyslots_size = metadata.keyslots_size;
-	header.integrity = metadata.segment.integrity;
+	header.integrity = metadata.segment.integrity[0] != '\0';
 	label = crypt_get_label(device.context);
 	snprintf(header.label, sizeof(header.label), "%s", label != NULL ? label : "");
 	tell_keyslots(&metadata, &header);

@@ -49,4 +49,11 @@ int luks_zero_range(
 	int fd, uint64_t offset, uint64_t length, const char *what, struct caisson_error *err);
 int luks_split_cipher(const char *cipher, char *ret_name, size_t size, const char **ret_mode,
 	struct caisson_error *err);
+/* Both of a container that is made. */
+#define LUKS_FORMAT_METADATA_SIZE (2 * UINT64_C(16384)) /* both copies of the header */
+/* Room for eight keyslots, as many as LUKS1 had. What is left before the payload stays empty:
+   filling the stock 16 MiB with random bytes would be most of the time that a small volume takes to
+   make. */
+#define LUKS_FORMAT_KEYSLOTS_SIZE (UINT64_C(2) << 20)
+int luks_format_check(const struct luks_format_options *options, struct caisson_error *err);
 int luks_new_volume_key(size_t size, struct secret *ret_key, struct caisson_error *err);

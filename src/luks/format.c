@@ -9,12 +9,6 @@
 #include "luks/container.h"
 #include "luks/keyslots.h"
 
-#define METADATA_SIZE (2 * UINT64_C(16384)) /* both copies of the header */
-/* Room for eight keyslots, as many as LUKS1 had. What is left before the payload stays empty:
-   filling the stock 16 MiB with random bytes would be most of the time that a small volume takes to
-   make. */
-#define KEYSLOTS_SIZE (UINT64_C(2) << 20)
-
 int luks_new_volume_key(size_t size, struct secret *ret_key, struct caisson_error *err)
 {
 	int r = secret_random(ret_key, size, err);
@@ -75,7 +69,8 @@ static int make_header(const char *path, const struct luks_format_options *optio
 		return r;
 	luks_key_pbkdf(options->key, &pbkdf);
 	params.pbkdf = &pbkdf;
-	r = crypt_set_metadata_size(device.context, METADATA_SIZE / 2, KEYSLOTS_SIZE);
+	r = crypt_set_metadata_size(
+		device.context, LUKS_FORMAT_METADATA_SIZE / 2, LUKS_FORMAT_KEYSLOTS_SIZE);
 	if (r == 0)
 		r = crypt_set_data_offset(device.context, LUKS_DATA_OFFSET / 512);
 	if (r == 0)
@@ -102,7 +97,7 @@ static int write_header(int to, const struct luks_format_options *options,
 	struct caisson_error *err)
 {
 	_cleanup_close_ int scratch = memfd_create("luks-header", MFD_CLOEXEC);
-	size_t size = METADATA_SIZE + KEYSLOTS_SIZE;
+	size_t size = LUKS_FORMAT_METADATA_SIZE + LUKS_FORMAT_KEYSLOTS_SIZE;
 	char path[32];
 	void *header;
 	int r;
@@ -123,7 +118,7 @@ static int write_header(int to, const struct luks_format_options *options,
 	return luks_zero_range(to, size, LUKS_DATA_OFFSET - size, what, err);
 }
 
-static int check_options(const struct luks_format_options *options, struct caisson_error *err)
+int luks_format_check(const struct luks_format_options *options, struct caisson_error *err)
 {
 	uint32_t sector = options->sector_size;
 
@@ -144,7 +139,7 @@ int luks_format(const char *path, const struct luks_format_options *options,
 	struct luks_facts facts = {0};
 	_cleanup_close_ int fd = -1;
 	uint64_t size = 0;
-	int r = check_options(options, err);
+	int r = luks_format_check(options, err);
 
 	if (r < 0)
 		return r;

@@ -20,7 +20,8 @@
  */
 struct luks_facts {
 	char uuid[40];
-	char cipher[64];      /* "aes-xts-plain64" */
+	/* "aes-xts-plain64"; with integrity tags "aes-xts-plain64;hmac(sha256)" */
+	char cipher[64];
 	uint32_t key_size;    /* of the volume key, bytes */
 	uint32_t sector_size; /* bytes */
 	uint64_t data_offset; /* of the payload, bytes */
@@ -74,6 +75,15 @@ int luks_format(const char *path, const struct luks_format_options *options,
 /* See struct luks_facts. */
 int luks_fingerprint(const struct secret *volume_key, const struct secret *machine_key,
 	uint8_t ret_fingerprint[static LUKS_FINGERPRINT_SIZE], struct caisson_error *err);
+
+/*
+ * The same with dm-integrity under it, on a block device and by the kernel alone: @integrity is
+ * "hmac(sha256)" or "hmac(sha512)", whose key is part of the volume key. All of the payload gets
+ * its tags, which takes as long as writing it.
+ */
+int luks_format_integrity(const char *device, const struct luks_format_options *options,
+	const char *integrity, struct luks_facts *ret_facts, struct secret *ret_volume_key,
+	struct caisson_error *err);
 
 /* How far a header is obeyed. */
 struct luks_limits {

@@ -121,12 +121,12 @@ static int parse_segment(struct luks_metadata *metadata, unsigned int number,
 	struct json_object *object, struct caisson_error *err)
 {
 	struct luks_segment segment = {.number = number};
+	struct json_object *integrity = NULL;
 	const char *size = NULL;
 	int r;
 
 	if (metadata->segment_count++ > 0 && number > metadata->segment.number)
 		return 0;
-	segment.integrity = json_object_object_get_ex(object, "integrity", NULL);
 	segment.flagged = json_object_object_get_ex(object, "flags", NULL);
 	r = get_text_into(object, "type", segment.type, err);
 	if (r == 0)
@@ -146,8 +146,21 @@ static int parse_segment(struct luks_metadata *metadata, unsigned int number,
 			r = get_number(object, "sector_size", &segment.sector_size, err);
 	}
 	if (r == 0)
+		r = json_get_object(object, "integrity", false, &integrity, err);
+	/* Whatever it says, it is there. */
+	if (r == 0 && integrity != NULL) {
+		strcpy(segment.integrity, "unnamed");
+		r = get_text_into(integrity, "type", segment.integrity, err);
+	}
+	if (r == 0)
 		metadata->segment = segment;
 	return r;
+}
+
+void luks_segment_cipher(const struct luks_segment *segment, char *ret_text, size_t size)
+{
+	snprintf(ret_text, size, "%s%s%s", segment->cipher,
+		segment->integrity[0] != '\0' ? ";" : "", segment->integrity);
 }
 
 /* An array of numbers in strings, as one bit each; numbers above 31 name no keyslot. */
@@ -302,6 +315,7 @@ static int check_segment(const struct luks_metadata *metadata, const struct luks
 	struct caisson_error *err)
 {
 	const struct luks_segment *segment = &metadata->segment;
+	char cipher[sizeof(segment->cipher) + sizeof(segment->integrity) + 1];
 
 	if (metadata->requirement[0] != '\0')
 		return caisson_refuse(err, EPERM,
@@ -312,8 +326,9 @@ static int check_segment(const struct luks_metadata *metadata, const struct luks
 			metadata->segment_count);
 	if (strcmp(segment->type, "crypt") != 0)
 		return differs(err, "the type of its data segment", segment->type, "crypt");
-	if (strcmp(segment->cipher, facts->cipher) != 0)
-		return differs(err, "its cipher", segment->cipher, facts->cipher);
+	luks_segment_cipher(segment, cipher, sizeof(cipher));
+	if (strcmp(cipher, facts->cipher) != 0)
+		return differs(err, "its cipher", cipher, facts->cipher);
 	if (segment->sector_size != facts->sector_size)
 		return differs_number(
 			err, "its sector size", segment->sector_size, facts->sector_size);
@@ -324,8 +339,6 @@ static int check_segment(const struct luks_metadata *metadata, const struct luks
 		return caisson_refuse(err, EPERM, "its data does not reach to the device's end");
 	if (segment->iv_tweak != 0)
 		return caisson_refuse(err, EPERM, "its sectors are not counted from 0");
-	if (segment->integrity)
-		return caisson_refuse(err, EPERM, "it has an integrity layer");
 	if (segment->flagged)
 		return caisson_refuse(err, EPERM, "its data is marked as being reencrypted");
 	return 0;

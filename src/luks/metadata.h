@@ -45,9 +45,9 @@ struct luks_segment {
 	char type[16];
 	char cipher[64];
 	uint64_t offset, size, iv_tweak, sector_size;
-	bool dynamic;   /* reaches to the end of the device; size is 0 */
-	bool integrity; /* has a dm-integrity device under it */
-	bool flagged;   /* part of a reencryption */
+	bool dynamic;       /* reaches to the end of the device; size is 0 */
+	char integrity[32]; /* "hmac(sha256)": a dm-integrity device is under it; "" */
+	bool flagged;       /* part of a reencryption */
 };
 
 struct luks_digest {
@@ -85,3 +85,5 @@ int luks_metadata_parse(const char *json, size_t size, struct luks_metadata *ret
  */
 int luks_metadata_check(const struct luks_metadata *metadata, const struct luks_facts *facts,
 	uint32_t *ret_keyslots, struct caisson_error *err);
+/* Cipher, and the kind of integrity tags behind a semicolon, in the words of struct luks_facts. */
+void luks_segment_cipher(const struct luks_segment *segment, char *ret_text, size_t size);

@@ -125,7 +125,7 @@ static void tell_facts(struct luks_device *device, const struct luks_metadata *m
 
 	*facts = (struct luks_facts){0};
 	snprintf(facts->uuid, sizeof(facts->uuid), "%s", uuid != NULL ? uuid : "");
-	snprintf(facts->cipher, sizeof(facts->cipher), "%s", metadata->segment.cipher);
+	luks_segment_cipher(&metadata->segment, facts->cipher, sizeof(facts->cipher));
 	facts->key_size = (uint32_t)key_size;
 	facts->sector_size = (uint32_t)metadata->segment.sector_size;
 	facts->data_offset = metadata->segment.offset;
@@ -156,7 +156,7 @@ int luks_open(const char *path, const struct luks_key *key, const struct luks_li
 	tell_facts(&device, &metadata, volume_key.size, &ret_opened->facts);
 	ret_opened->keyslot = keyslot;
 	ret_opened->payload_size = metadata.segment.dynamic ? 0 : metadata.segment.size;
-	ret_opened->integrity = metadata.segment.integrity;
+	ret_opened->integrity = metadata.segment.integrity[0] != '\0';
 	ret_opened->volume_key = take_secret(&volume_key);
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include "base/path.h"
 #include "base/staging.h"
 #include "volume/content.h"
+#include "volume/create_mapped.h"
 #include "volume/device.h"
 #include "volume/layout.h"
 #include "volume/volume.h"
@@ -197,6 +198,13 @@ static int make_container(struct creation *creation, struct caisson_error *err)
 						  : make_file(creation, err);
 
 	snprintf(creation->path, sizeof(creation->path), "/proc/self/fd/%d", creation->fd);
+	if (r == 0 && create_needs_mapping(creation->options)) {
+		r = create_mapped(&creation->layout, creation->name, creation->fd, &creation->luks,
+			creation->options->integrity, &creation->content, facts, err);
+		return r == 0 && fsync(creation->fd) < 0
+			       ? caisson_fail(err, errno, "sync the container")
+			       : r;
+	}
 	if (r == 0)
 		r = content_start(&creation->content, payload, err);
 	if (r == 0)

@@ -106,6 +106,38 @@ int kernel_is_open(const struct volume_layout *layout, const char *volume, bool 
 	return 0;
 }
 
+/* Whether the mapping stands on a file that was being made in the folder of volumes. */
+static bool stands_on_new(const char *mapping, const struct volume_layout *layout)
+{
+	_cleanup_free_ char *slaves = path_join(mapping, "slaves");
+	_cleanup_free_ char *prefix = path_join(layout->volumes, ".new-");
+	_cleanup_closedir_ DIR *directory = slaves != NULL ? opendir(slaves) : NULL;
+	struct dirent *entry;
+
+	while (directory != NULL && prefix != NULL && (entry = readdir(directory)) != NULL) {
+		_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
+		_cleanup_free_ char *path =
+			format_string("/sys/block/%s/loop/backing_file", entry->d_name);
+
+		if (path != NULL && read_file(path, 8192, &text, NULL) == 0 && text.data != NULL &&
+			strncmp(text.data, prefix, strlen(prefix)) == 0)
+			return true;
+	}
+	return false;
+}
+
+int kernel_sweep(const struct volume_layout *layout, const char *volume, struct caisson_error *err)
+{
+	_cleanup_free_ char *mapping = NULL;
+	char name[KERNEL_NAME_SIZE];
+
+	kernel_mapping_name(volume, name);
+	mapping = find_mapping(name);
+	if (mapping == NULL || !stands_on_new(mapping, layout))
+		return 0;
+	return luks_unmap(name, LUKS_UNMAP_LATER, err);
+}
+
 static bool have_device_mapper(void)
 {
 	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;

@@ -28,8 +28,13 @@ static int refuse_empty(struct key_service *keys, const char *name, struct caiss
 	struct key_record record;
 	int r = need_key(keys, name, &record, err);
 
-	if (r < 0 || strcmp(record.filesystem, "ext4") == 0)
+	if (r < 0)
 		return r;
+	if (strchr(record.facts.cipher, ';') != NULL)
+		return caisson_refuse(err, ENOTSUP,
+			"the volume %s has integrity tags, which machines cannot read", name);
+	if (strcmp(record.filesystem, "ext4") == 0)
+		return 0;
 	return caisson_refuse(err, ENOTSUP, "the volume %s holds %s%s, and machines mount ext4",
 		name, strcmp(record.filesystem, "none") == 0 ? "no filesystem" : "",
 		strcmp(record.filesystem, "none") == 0 ? "" : record.filesystem);
