@@ -206,8 +206,11 @@ int attach_start(const struct attach_options *options, struct attach_started *re
 	struct caisson_error *err)
 {
 	_cleanup_start_ struct start start = START_INIT(options);
-	int r = make_descriptors(&start, err);
+	/* Of one that was killed: whoever holds the container's lock is alone here. */
+	int r = attach_sweep(options->folder, true, err);
 
+	if (r == 0)
+		r = make_descriptors(&start, err);
 	if (r == 0)
 		r = start_program(&start, err);
 	if (r == 0)

@@ -536,6 +536,16 @@ static void test_file_killed(void **state)
 	wait_gone(started.pid);
 	assert_true(lock_is_free(box.path));
 	assert_int_equal(attach_is_mount_point(mount_point), started.file);
+	/* The next one finds its place all the same. */
+	box.fd = open(box.path, O_RDWR | O_CLOEXEC);
+	assert_int_equal(flock(box.fd, LOCK_EX | LOCK_NB), 0);
+	options.container = box.fd;
+	started = serve(&box, &options);
+	if (started.file)
+		assert_int_equal(
+			shell(&box, "test $(stat -c %s $dir/file/volume) = 67108864", NULL), 0);
+	assert_int_equal(kill(started.pid, SIGKILL), 0);
+	wait_gone(started.pid);
 	assert_ok(attach_sweep(box.folder, false, &err), &err);
 	assert_int_not_equal(access(mount_point, F_OK), 0);
 }
