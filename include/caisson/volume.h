@@ -130,12 +130,15 @@ CAISSON_EXPORT int caisson_volume_open(struct caisson *caisson, const char *name
 	const struct caisson_volume_open_options *options, struct caisson_volume_opened *ret_opened,
 	struct caisson_error *err);
 
-/** caisson_volume_close() - also when it is not open. -EBUSY while it is mounted or in use. Since:
- * 0.1. */
+/** caisson_volume_close() - also when it is not open. -EBUSY while it is mounted or in use.
+ * Since: 0.1. */
 CAISSON_EXPORT int caisson_volume_close(
 	struct caisson *caisson, const char *name, struct caisson_error *err);
 
-/** caisson_volume_mount() - open, if it is not, and mount its filesystem. Since: 0.1. */
+/**
+ * caisson_volume_mount() - open, if it is not, and mount its filesystem.
+ * Since: 0.1.
+ */
 CAISSON_EXPORT int caisson_volume_mount(struct caisson *caisson, const char *name,
 	const struct caisson_volume_open_options *options, struct caisson_volume_opened *ret_opened,
 	struct caisson_error *err);
@@ -178,8 +181,8 @@ CAISSON_EXPORT int caisson_volume_check(struct caisson *caisson, const char *nam
 /**
  * caisson_volume_resize() - container and filesystem. Growing works on an open volume, too.
  * @size: of the whole container, bytes.
- * Either all of the old size or all of the new one is there, whenever it is interrupted. Since:
- * 0.1.
+ * Either all of the old size or all of the new one is there, whenever it is interrupted.
+ * Since: 0.1.
  */
 CAISSON_EXPORT int caisson_volume_resize(struct caisson *caisson, const char *name, uint64_t size,
 	const struct caisson_volume_key *key, struct caisson_error *err);
@@ -193,8 +196,8 @@ CAISSON_EXPORT int caisson_volume_resize(struct caisson *caisson, const char *na
 CAISSON_EXPORT int caisson_volume_key_add(struct caisson *caisson, const char *name,
 	const struct caisson_volume_key *key, const struct caisson_volume_key *added,
 	unsigned int *ret_keyslot, struct caisson_error *err);
-/** caisson_volume_key_change() - the same in place of @key, whose keyslot is overwritten. Since:
- * 0.1. */
+/** caisson_volume_key_change() - the same in place of @key, whose keyslot is overwritten.
+ * Since: 0.1. */
 CAISSON_EXPORT int caisson_volume_key_change(struct caisson *caisson, const char *name,
 	const struct caisson_volume_key *key, const struct caisson_volume_key *changed,
 	unsigned int *ret_keyslot, struct caisson_error *err);
@@ -213,13 +216,16 @@ struct caisson_volume_keyslot {
 	uint64_t memory; /* bytes */
 	uint64_t iterations;
 };
-/** caisson_volume_keyslots() - call @each for every keyslot in use. Since: 0.1. */
+/**
+ * caisson_volume_keyslots() - call @each for every keyslot in use.
+ * Since: 0.1.
+ */
 CAISSON_EXPORT int caisson_volume_keyslots(struct caisson *caisson, const char *name,
 	int (*each)(const struct caisson_volume_keyslot *keyslot, void *userdata), void *userdata,
 	struct caisson_error *err);
 
-/** caisson_volume_backup() - write header and keyslots to the new file @path (mode 0600). Since:
- * 0.1. */
+/** caisson_volume_backup() - write header and keyslots to the new file @path (mode 0600).
+ * Since: 0.1. */
 CAISSON_EXPORT int caisson_volume_backup(
 	struct caisson *caisson, const char *name, const char *path, struct caisson_error *err);
 /**
@@ -245,7 +251,9 @@ struct caisson_volume_export_options {
 	struct caisson_volume_key new_key;
 	const struct caisson_progress *progress; /* may be NULL */
 };
-/** caisson_volume_export() - write the content to an image file. Whole, or not there. Since: 0.1.
+/**
+ * caisson_volume_export() - write the content to an image file. Whole, or not there.
+ * Since: 0.1.
  */
 CAISSON_EXPORT int caisson_volume_export(struct caisson *caisson, const char *name,
 	const char *path, const struct caisson_volume_export_options *options,
@@ -260,7 +268,10 @@ CAISSON_EXPORT int caisson_volume_list(struct caisson *caisson,
 	int (*each)(const struct caisson_volume *volume, void *userdata), void *userdata,
 	struct caisson_error *err);
 
-/** caisson_volume_inspect() - 0, or -ENOENT when there is none of that name. Since: 0.1. */
+/**
+ * caisson_volume_inspect() - 0, or -ENOENT when there is none of that name.
+ * Since: 0.1.
+ */
 CAISSON_EXPORT int caisson_volume_inspect(struct caisson *caisson, const char *name,
 	struct caisson_volume *ret_volume, struct caisson_error *err);
 

@@ -57,10 +57,7 @@ static const char *state_of(const struct caisson_volume *volume)
 		return "damaged";
 	if (volume->in_use)
 		return "in use";
-	if (volume->has_key)
-		return "free";
-	/* Whoever made it, or gave it one, has another key; without any it is lost. */
-	return volume->keyslots > 0 ? "own key" : "no key";
+	return volume->has_key ? "free" : "no key";
 }
 
 static void print_head(void)

@@ -59,9 +59,13 @@ static int read_sizes(const struct cli_context *context,
 	const char *size = cli_value(context, SIZE);
 	int r = 0;
 
-	if (size != NULL)
+	if (size != NULL) {
 		r = caisson_parse_size(size, &create->size, err);
-	else if (create->from == NULL && create->device == NULL)
+		/* 0 is the library's word for "as large as it must be". */
+		if (r == 0 && create->size == 0)
+			return caisson_refuse(
+				err, EINVAL, "a volume of 0 bytes is too small: at least 32 MiB");
+	} else if (create->from == NULL && create->device == NULL)
 		return caisson_refuse(err, EINVAL, "how large? Say it with --size: --size 1G");
 	if (r == 0)
 		r = cli_number(&command_volume_create, context, SECTOR_SIZE, 512, 4096,

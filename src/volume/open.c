@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "attach/control.h"
+#include "attach/file_mount.h"
 #include "attach/loop.h"
 #include "attach/start.h"
+#include "base/io.h"
 #include "base/path.h"
 #include "base/process.h"
 #include "volume/access.h"
@@ -17,6 +20,7 @@
 #include "volume/opened.h"
 
 #define CLOSE_SECONDS 120 /* for what is written at the end */
+#define FILE_SECONDS  5
 
 /* Who keeps others out while no command of ours runs. */
 static int name_holder(
@@ -169,6 +173,36 @@ static int refuse_mounted(
 	return caisson_hint(err, "unmount it: caisson volume unmount %s", name);
 }
 
+/* A loop device lets its file go a moment after it was unmounted. */
+static void wait_for_file(const struct volume_layout *layout)
+{
+	uint64_t until = now_usec() + FILE_SECONDS * UINT64_C(1000000);
+	const struct timespec pause = {.tv_nsec = 10000000};
+	struct attach_status status;
+
+	while (now_usec() < until && attach_status(layout->open, &status, NULL) == 0 &&
+		status.files > 0)
+		(void)nanosleep(&pause, NULL);
+}
+
+/* The server cannot unmount its file; whoever still reads it is who keeps this from closing. */
+static int unmount_file(const struct volume_layout *layout, bool later, struct caisson_error *err)
+{
+	_cleanup_free_ char *folder = path_join(layout->open, ATTACH_FILE_FOLDER);
+	struct attach_status status;
+
+	if (folder == NULL)
+		return caisson_fail(err, ENOMEM, "close a volume");
+	if (!later) {
+		wait_for_file(layout);
+		/* Before its file goes: what cannot be closed shall stay as it is. */
+		if (attach_status(layout->open, &status, NULL) == 0 && status.connections > 0)
+			return caisson_refuse(err, EBUSY, "the volume has %u NBD client%s",
+				status.connections, status.connections == 1 ? "" : "s");
+	}
+	return attach_file_unmount(folder, later, err);
+}
+
 int opened_close(const struct volume_layout *layout, const char *name,
 	const struct caisson_volume_opened *opened, bool later, struct caisson_error *err)
 {
@@ -180,6 +214,9 @@ int opened_close(const struct volume_layout *layout, const char *name,
 	opened_loop(opened, loop, sizeof(loop));
 	if (loop[0] != '\0')
 		(void)loop_detach(loop, NULL);
+	r = unmount_file(layout, later, err);
+	if (r < 0)
+		return r;
 	r = attach_control(
 		layout->open, later ? "close later" : "close", CLOSE_SECONDS, NULL, NULL, err);
 	if (r == -ENOENT || r == -ECONNREFUSED)

@@ -183,6 +183,7 @@ static int grow_served(const struct resize *resize, const struct caisson_volume_
 {
 	const struct volume_access *access = &resize->access;
 	char request[64], loop[256];
+	struct stat st;
 	int r;
 
 	snprintf(request, sizeof(request), "resize %llu",
@@ -196,6 +197,9 @@ static int grow_served(const struct resize *resize, const struct caisson_volume_
 			"the filesystem of the volume %s grows when it is closed: nothing that is "
 			"mounted by the kernel is there",
 			access->name);
+	/* The kernel asks how large the file is when somebody looks. */
+	if (stat(opened->file, &st) < 0)
+		return caisson_fail(err, errno, "stat %s", opened->file);
 	r = loop_update_size(loop, err);
 	return r < 0 ? r : grow_mounted(resize, opened, loop, err);
 }

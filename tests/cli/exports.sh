@@ -60,16 +60,18 @@ static int print(const struct caisson_volume *volume, void *userdata)
 
 int main(int argc, char **argv)
 {
+	struct caisson_volume_create_options options = {
+		.size = 32u << 20, .key = CAISSON_VOLUME_KEY_SERVICE};
 	struct caisson_error err = {0};
 	struct caisson *caisson;
 	int r;
 
 	if (argc != 3 || caisson_open(&caisson, argv[1], argv[2], NULL, &err) < 0)
 		return 2;
-	r = caisson_volume_create(caisson, "data", 32u << 20, &err);
+	r = caisson_volume_create(caisson, "data", &options, &err);
 	if (r == 0)
 		r = caisson_volume_list(caisson, print, NULL, &err);
-	if (r == 0 && caisson_volume_create(caisson, "data", 32u << 20, &err) >= 0)
+	if (r == 0 && caisson_volume_create(caisson, "data", &options, &err) >= 0)
 		r = -1;
 	fprintf(stderr, "%s\n", err.message);
 	caisson_close(caisson);
