@@ -158,16 +158,19 @@ static bool is_our_name(const struct connection *connection, const void *name, s
 
 static bool list_exports(struct connection *connection, uint32_t size)
 {
-	const char *name = export_name(connection);
-	uint8_t entry[4 + 256];
-	size_t length = MIN(strlen(name), (size_t)256);
-	uint32_t prefix = htobe32((uint32_t)length);
+	struct {
+		uint32_t length;
+		char name[256];
+	} __attribute__((packed)) entry;
+	size_t length = strnlen(export_name(connection), sizeof(entry.name));
 
 	if (size != 0)
 		return reply_option(connection, NBD_OPT_LIST, NBD_REP_ERR_INVALID, NULL, 0);
-	memcpy(entry, &prefix, sizeof(prefix));
-	memcpy(entry + sizeof(prefix), name, length);
-	return reply_option(connection, NBD_OPT_LIST, NBD_REP_SERVER, entry, 4 + length) &&
+	entry.length = htobe32((uint32_t)length);
+	for (size_t i = 0; i < length; i++) /* no string: there is no NUL */
+		entry.name[i] = export_name(connection)[i];
+	return reply_option(connection, NBD_OPT_LIST, NBD_REP_SERVER, &entry,
+		       sizeof(entry.length) + length) &&
 	       reply_option(connection, NBD_OPT_LIST, NBD_REP_ACK, NULL, 0);
 }
 

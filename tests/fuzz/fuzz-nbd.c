@@ -42,8 +42,8 @@ static int memory_flush(struct blocks *blocks _unused_, struct caisson_error *er
 	return 0;
 }
 
-static int memory_discard(struct blocks *blocks, uint64_t offset, uint64_t length,
-	struct caisson_error *err _unused_)
+static int memory_discard(
+	struct blocks *blocks, uint64_t offset, uint64_t length, struct caisson_error *err _unused_)
 {
 	if (offset > SIZE || length > SIZE - offset || blocks->read_only)
 		abort();
