@@ -97,14 +97,12 @@ struct step {
 static struct step step_at(const struct payload *payload, uint64_t offset, size_t size)
 {
 	uint32_t sector_size = payload->sector_size, skip = (uint32_t)(offset % sector_size);
+	struct step step = {.sector = offset - skip, .skip = skip};
 
-	if (skip != 0 || size < sector_size)
-		return (struct step){.sector = offset - skip,
-			.skip = skip,
-			.size = MIN(size, (size_t)(sector_size - skip))};
-	return (struct step){.sector = offset,
-		.size = MIN(size - size % sector_size, (size_t)CHUNK_SIZE),
-		.whole = true};
+	step.whole = skip == 0 && size >= sector_size;
+	step.size = step.whole ? MIN(size - size % sector_size, (size_t)CHUNK_SIZE)
+			       : MIN(size, (size_t)(sector_size - skip));
+	return step;
 }
 
 static int read_sectors(struct payload *payload, struct worker *worker, uint64_t offset, void *data,

@@ -38,7 +38,7 @@ int transfer_new(const struct transfer_options *options, struct transfer **ret_t
  * Queues @length bytes at @from_base + @from_offset of @from for @to_offset of the target.
  * @from_offset counts for the IV when the source is encrypted, @to_offset when the target is: both
  * and @length are multiples of that side's sector size. Waits when much is queued. @from is
- * borrowed until transfer_finish(), or until transfer_drain() said that nothing is queued.
+ * borrowed until transfer_drain() said that all is written, or any call that it failed.
  * A plain source that ends early within its last sector is filled up with zeros.
  */
 int transfer_copy(struct transfer *transfer, int from, uint64_t from_base, uint64_t from_offset,
