@@ -25,6 +25,7 @@ extern const struct cli_command command_volume_restore;
 extern const struct cli_command command_volume_copy;
 extern const struct cli_command command_volume_export;
 extern const struct cli_command command_volume_destroy;
+extern const struct cli_command command_volume_serve;
 extern const struct cli_command command_closure;
 extern const struct cli_command command_initramfs_build;
 extern const struct cli_command command_initramfs_list;

@@ -29,6 +29,7 @@ const struct cli_command *const cli_commands[] = {
 	&command_volume_copy,
 	&command_volume_export,
 	&command_volume_destroy,
+	&command_volume_serve,
 	&command_closure,
 	&command_initramfs_build,
 	&command_initramfs_list,
