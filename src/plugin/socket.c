@@ -84,10 +84,11 @@ int socket_listen(const char *path, gid_t group, int *ret_fd, struct caisson_err
 	r = bind(fd, (const struct sockaddr *)&address, sizeof(address));
 	umask(before);
 	if (r < 0)
-		return caisson_fail(err, errno, "bind %s", path);
-	if ((group != (gid_t)-1 && lchown(path, (uid_t)-1, group) < 0) || listen(fd, BACKLOG) < 0) {
-		r = caisson_fail(err, errno, "listen at %s", path);
-		(void)unlink(path);
+		return caisson_fail(err, errno, "bind %s", address.sun_path);
+	if ((group != (gid_t)-1 && lchown(address.sun_path, (uid_t)-1, group) < 0) ||
+		listen(fd, BACKLOG) < 0) {
+		r = caisson_fail(err, errno, "listen at %s", address.sun_path);
+		(void)unlink(address.sun_path);
 		return r;
 	}
 	*ret_fd = take_fd(&fd);
