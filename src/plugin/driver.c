@@ -422,18 +422,19 @@ static int list(struct call *call, struct caisson_error *err)
 
 static const struct operation {
 	const char *path;
-	bool named; /* is about one volume */
+	bool named;   /* is about one volume */
+	bool changes; /* something about it */
 	int (*run)(struct call *call, struct caisson_error *err);
 } operations[] = {
-	{"/Plugin.Activate", false, activate},
-	{"/VolumeDriver.Capabilities", false, capabilities},
-	{"/VolumeDriver.Create", true, create},
-	{"/VolumeDriver.Get", true, get},
-	{"/VolumeDriver.List", false, list},
-	{"/VolumeDriver.Mount", true, mount_volume},
-	{"/VolumeDriver.Path", true, path},
-	{"/VolumeDriver.Remove", true, remove_volume},
-	{"/VolumeDriver.Unmount", true, unmount_volume},
+	{"/Plugin.Activate", false, false, activate},
+	{"/VolumeDriver.Capabilities", false, false, capabilities},
+	{"/VolumeDriver.Create", true, true, create},
+	{"/VolumeDriver.Get", true, false, get},
+	{"/VolumeDriver.List", false, false, list},
+	{"/VolumeDriver.Mount", true, true, mount_volume},
+	{"/VolumeDriver.Path", true, false, path},
+	{"/VolumeDriver.Remove", true, true, remove_volume},
+	{"/VolumeDriver.Unmount", true, true, unmount_volume},
 };
 
 static const struct operation *find_operation(const char *path_asked)
@@ -487,14 +488,13 @@ void driver_refusal(const char *sentence, struct strbuf *answer)
 	strbuf_add_char(answer, '\n');
 }
 
-static unsigned int refuse(const struct driver *driver, const char *path_asked, unsigned int status,
-	const struct caisson_error *err, struct strbuf *answer)
+static unsigned int refuse(
+	unsigned int status, const struct caisson_error *err, struct strbuf *answer)
 {
 	char text[CAISSON_ERROR_MESSAGE_MAX + CAISSON_ERROR_HINT_MAX + 4];
 
 	snprintf(text, sizeof(text), err->hint[0] != '\0' ? "%s (%s)" : "%s%s", err->message,
 		err->hint);
-	log_note(driver->log, "%.64s: %s", path_asked, text);
 	driver_refusal(text, answer);
 	return status;
 }
@@ -510,10 +510,10 @@ unsigned int driver_answer(const struct driver *driver, const char *path_asked, 
 
 	if (operation == NULL) {
 		caisson_refuse(&err, ENOSYS, "there is no call '%.64s'", path_asked);
-		return refuse(driver, path_asked, 404, &err, answer);
+		return refuse(404, &err, answer);
 	}
 	if (read_request(&call, operation, body, size, &err) < 0)
-		return refuse(driver, path_asked, 400, &err, answer);
+		return refuse(400, &err, answer);
 	call.answer = json_object_new_object();
 	r = call.answer != NULL ? 0 : out_of_memory(&err);
 	if (r == 0 && operation->named)
@@ -522,7 +522,10 @@ unsigned int driver_answer(const struct driver *driver, const char *path_asked, 
 		r = operation->run(&call, &err);
 	if (r >= 0)
 		r = fill_answer(call.answer, answer, &err);
-	if (r < 0)
-		return refuse(driver, path_asked, 500, &err, answer);
-	return 200;
+	if (r >= 0)
+		return 200;
+	/* Engines look whether a volume is there before they make it. */
+	if (operation->changes)
+		log_note(driver->log, "%s of %.64s: %s", operation->path, call.given, err.message);
+	return refuse(500, &err, answer);
 }
