@@ -122,6 +122,24 @@ static enum shown compare_cipher(const char *value, const struct caisson_volume 
 	return strcmp(value, volume->cipher) == 0 ? SHOWS_SAME : SHOWS_OTHER;
 }
 
+static int read_key_size(
+	const char *value, struct caisson_volume_create_options *options, struct caisson_error *err)
+{
+	if (strcmp(value, "256") != 0 && strcmp(value, "512") != 0)
+		return caisson_refuse(err, EINVAL, "key-size is 256 or 512, not '%s'", value);
+	options->key_bits = value[0] == '2' ? 256 : 512;
+	return 0;
+}
+
+static enum shown compare_key_size(const char *value, const struct caisson_volume *volume)
+{
+	struct caisson_volume_create_options options = {0};
+
+	return read_key_size(value, &options, NULL) == 0 && options.key_bits == volume->key_bits
+		       ? SHOWS_SAME
+		       : SHOWS_OTHER;
+}
+
 static int read_integrity(const char *value, struct caisson_volume_create_options *options,
 	struct caisson_error *err _unused_)
 {
@@ -188,6 +206,7 @@ static const struct wish wishes[] = {
 	{"filesystem", read_filesystem, compare_filesystem},
 	{"from", read_from, NULL},
 	{"integrity", read_integrity, NULL},
+	{"key-size", read_key_size, compare_key_size},
 	{"label", read_label, NULL},
 	{"preallocate", read_preallocate, compare_preallocate},
 	{"sector-size", read_sector_size, compare_sector_size},

@@ -232,6 +232,7 @@ static void test_bad_options(void **state)
 		{"\"device\":\"../sda\"", "begins with '/'"},
 		{"\"sector-size\":\"4097\"", "512, 1024"},
 		{"\"thin\":\"maybe\"", "true or false"},
+		{"\"key-size\":\"128\"", "256 or 512"},
 		{"\"thin\":\"true\",\"preallocate\":\"yes\"", "not both"},
 		{"\"passphrase\":\"x\"", "no option 'passphrase'"},
 	};
