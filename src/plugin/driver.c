@@ -64,8 +64,7 @@ static int look(struct call *call, struct caisson_error *err)
 		call->opened = (struct caisson_volume_opened){.mount_point = ""};
 	r = session_load(call->driver->state, call->name, &call->session, call->driver->log, err);
 	if (r == 0)
-		r = session_settle(
-			&call->session, call->volume.uuid, call->opened.mount_point, err);
+		r = session_settle(&call->session, call->volume.uuid, &call->opened, err);
 	return r;
 }
 
@@ -256,7 +255,7 @@ static int mount_for(struct call *call, const char *id, struct caisson_error *er
 		save_or_warn(call);
 		return r;
 	}
-	session_note_mount(session, call->opened.mount_point);
+	session_note_mount(session, &call->opened);
 	save_or_warn(call);
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,7 +24,7 @@ void session_clear_users(struct session *session)
 	session->users = NULL;
 	session->user_count = 0;
 	session->mounted = false;
-	session->mount = 0;
+	session->mount = session->disk = 0;
 }
 
 void session_done(struct session *session)
@@ -176,6 +177,8 @@ int session_parse(const char *text, size_t size, const char *what, struct sessio
 	if (r == 0)
 		r = json_get_uint(object, "mount", false, INT64_MAX, &session.mount, err);
 	if (r == 0)
+		r = json_get_uint(object, "disk", false, INT64_MAX, &session.disk, err);
+	if (r == 0)
 		r = json_get_bool(object, "mounted", false, &session.mounted, err);
 	if (r == 0)
 		r = json_get_object(object, "options", false, &options, err);
@@ -236,6 +239,7 @@ int session_save(const char *state, const char *name, const struct session *sess
 		!json_set_string(object, "uuid", session->uuid) ||
 		!json_set_string(object, "boot", session->boot) ||
 		!json_set_uint(object, "mount", session->mount) ||
+		!json_set_uint(object, "disk", session->disk) ||
 		!json_set_bool(object, "mounted", session->mounted) ||
 		!json_set(object, "users", users_of(session)) ||
 		(session->options != NULL &&
@@ -276,24 +280,52 @@ static int read_boot(char boot[40], struct caisson_error *err)
 	return 0;
 }
 
+/* Since Linux 6.8, and not in every libc's header: an ID that no other mount ever gets. */
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x4000u
+#endif
+
 /* 0 when it cannot be told. Nothing is asked of the filesystem itself, which may be served by a
    process that is stuck. */
 static uint64_t mount_id(const char *mount_point)
 {
+	const unsigned int either = STATX_MNT_ID | STATX_MNT_ID_UNIQUE;
 	struct statx found;
 
 	if (mount_point[0] == '\0' ||
-		statx(AT_FDCWD, mount_point, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_MNT_ID,
-			&found) < 0 ||
-		(found.stx_mask & STATX_MNT_ID) == 0)
+		statx(AT_FDCWD, mount_point, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, either, &found) <
+			0 ||
+		(found.stx_mask & either) == 0)
 		return 0;
 	return found.stx_mnt_id;
 }
 
-int session_settle(struct session *session, const char *uuid, const char *mount_point,
-	struct caisson_error *err)
+/* Older kernels give a mount the ID of one that has gone; a disk that is there again has another
+   number (since Linux 5.15). */
+static uint64_t disk_sequence(const char *device)
 {
-	uint64_t mount = mount_id(mount_point);
+	_cleanup_fclose_ FILE *file = NULL;
+	unsigned long long number;
+	char path[64];
+	struct stat st;
+
+	if (device[0] == '\0' || stat(device, &st) < 0 || !S_ISBLK(st.st_mode))
+		return 0;
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/diskseq", major(st.st_rdev),
+		minor(st.st_rdev));
+	file = fopen(path, "re");
+	return file != NULL && fscanf(file, "%llu", &number) == 1 ? number : 0;
+}
+
+/* What is not known contradicts nothing. */
+static bool contradict(uint64_t noted, uint64_t found)
+{
+	return noted != 0 && found != 0 && noted != found;
+}
+
+int session_settle(struct session *session, const char *uuid,
+	const struct caisson_volume_opened *opened, struct caisson_error *err)
+{
 	char boot[40];
 	int r = read_boot(boot, err);
 
@@ -303,16 +335,18 @@ int session_settle(struct session *session, const char *uuid, const char *mount_
 		session_done(session);
 		snprintf(session->uuid, sizeof(session->uuid), "%s", uuid);
 	}
-	if (strcmp(session->boot, boot) != 0 || mount_point[0] == '\0' ||
-		(session->mount != 0 && mount != 0 && session->mount != mount))
+	if (strcmp(session->boot, boot) != 0 || opened->mount_point[0] == '\0' ||
+		contradict(session->mount, mount_id(opened->mount_point)) ||
+		contradict(session->disk, disk_sequence(opened->device)))
 		session_clear_users(session);
 	memcpy(session->boot, boot, sizeof(boot));
 	return 0;
 }
 
-void session_note_mount(struct session *session, const char *mount_point)
+void session_note_mount(struct session *session, const struct caisson_volume_opened *opened)
 {
-	session->mount = mount_id(mount_point);
+	session->mount = mount_id(opened->mount_point);
+	session->disk = disk_sequence(opened->device);
 }
 
 static struct session_user *find_user(struct session *session, const char *id)

@@ -31,6 +31,7 @@ struct session {
 	struct json_object *options; /* as they were given when it was made; NULL: not by us */
 	char boot[40];
 	uint64_t mount; /* the kernel's ID of the mount; 0: not known (yet) */
+	uint64_t disk;  /* the sequence number of the disk in it; 0: none, or not known (yet) */
 	bool mounted;   /* by us: ours to unmount when the last user has gone */
 	struct session_user *users;
 	size_t user_count;
@@ -57,12 +58,11 @@ int session_save(const char *state, const char *name, const struct session *sess
 	struct caisson_error *err);
 int session_forget(const char *state, const char *name, struct caisson_error *err);
 
-/* Forgets what is of another volume (@uuid), another boot, or another mount than the one at
-   @mount_point ("": it is not mounted). */
-int session_settle(struct session *session, const char *uuid, const char *mount_point,
-	struct caisson_error *err);
+/* Forgets what is of another volume (@uuid), another boot, or another mount than there is now. */
+int session_settle(struct session *session, const char *uuid,
+	const struct caisson_volume_opened *opened, struct caisson_error *err);
 /* Notes which mount the users are of. */
-void session_note_mount(struct session *session, const char *mount_point);
+void session_note_mount(struct session *session, const struct caisson_volume_opened *opened);
 
 int session_add(struct session *session, const char *id, struct caisson_error *err);
 /* False when @id is none of the users. */
