@@ -333,6 +333,7 @@ static void test_mount_fails(void **state)
 	succeeds("Mount", "{\"Name\":\"a\",\"ID\":\"2\"}");
 	fake()->fail_mount = EIO;
 	fails("Mount", "{\"Name\":\"a\",\"ID\":\"3\"}", 500, "mount fails");
+	tells("Get", "{\"Name\":\"a\"}", "Volume.Status.users", "1");
 	succeeds("Unmount", "{\"Name\":\"a\",\"ID\":\"3\"}");
 	assert_true(fake_find("a")->mounted);
 	succeeds("Unmount", "{\"Name\":\"a\",\"ID\":\"2\"}");
