@@ -667,7 +667,7 @@ static void test_service(void **state)
 
 static void test_hostile_clients(void **state)
 {
-	struct service service = start_service(0, 1);
+	struct service service = start_service(0, 3);
 	_cleanup_free_ char *large = malloc((1 << 20) + 2);
 	int slow[8], fd;
 
