@@ -47,9 +47,10 @@ static pid_t start(
 static pid_t start_kind(
 	struct mkfs *mkfs, const char *path, const char *label, struct caisson_error *err)
 {
-	char name[LABEL_MOST];
+	char name[LABEL_MOST], inodes[32];
 	const char *const ext4[] = {"mke2fs", "-q", "-F", "-t", "ext4", "-b", BLOCK_SIZE_TEXT, "-I",
-		"256", "-m", "0", "-O", FEATURES, "-E", EXTENDED, "-L", name, path, NULL};
+		"256", "-m", "0", "-O", FEATURES, "-E", EXTENDED, "-L", name,
+		mkfs->inodes > 0 ? "-N" : path, mkfs->inodes > 0 ? inodes : NULL, path, NULL};
 	const char *const xfs[] = {"mkfs.xfs", "-q", "-f", "-K", "-b", "size=" BLOCK_SIZE_TEXT,
 		"-s", "size=" BLOCK_SIZE_TEXT, "-l",
 		mkfs->size < XFS_LARGE ? XFS_LOG : XFS_LARGE_LOG, "-L", name, path, NULL};
@@ -65,13 +66,15 @@ static pid_t start_kind(
 		return start(mkfs, btrfs, "btrfs-progs", err);
 	}
 	snprintf(name, EXT4_LABEL_MOST + 1, "%s", label);
+	snprintf(inodes, sizeof(inodes), "%llu", (unsigned long long)mkfs->inodes);
 	return start(mkfs, ext4, "e2fsprogs", err);
 }
 
-int mkfs_start(struct mkfs *ret_mkfs, const char *kind, uint64_t size, const char *label,
-	struct caisson_error *err)
+int mkfs_start(struct mkfs *ret_mkfs, const char *kind, uint64_t size, uint64_t inodes,
+	const char *label, struct caisson_error *err)
 {
-	_cleanup_mkfs_ struct mkfs mkfs = {.image = -1, .errors = -1, .size = size};
+	_cleanup_mkfs_ struct mkfs mkfs = {
+		.image = -1, .errors = -1, .size = size, .inodes = inodes};
 	char path[32];
 
 	snprintf(mkfs.kind, sizeof(mkfs.kind), "%s", kind);

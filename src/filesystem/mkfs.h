@@ -14,6 +14,7 @@ struct mkfs {
 	int image; /* sparse, as large as the payload */
 	uint64_t size;
 	char kind[16];
+	uint64_t inodes;
 	int errors; /* what mkfs says */
 	pid_t pid;  /* 0 when it has ended */
 };
@@ -21,9 +22,10 @@ struct mkfs {
 #define MKFS_NONE ((struct mkfs){.image = -1, .errors = -1})
 
 /* Starts mkfs for a filesystem of @kind ("ext4", "xfs", "btrfs") and @size bytes that is called
-   @label, as far as that fits; it runs beside us. */
-int mkfs_start(struct mkfs *ret_mkfs, const char *kind, uint64_t size, const char *label,
-	struct caisson_error *err);
+   @label, as far as that fits; it runs beside us. @inodes: of an ext4; 0: as many as mke2fs likes.
+ */
+int mkfs_start(struct mkfs *ret_mkfs, const char *kind, uint64_t size, uint64_t inodes,
+	const char *label, struct caisson_error *err);
 int mkfs_wait(struct mkfs *mkfs, struct caisson_error *err);
 /* What must be written of it, in order: see ext_extents(). */
 int mkfs_extents(const struct mkfs *mkfs, struct extents *ret_extents, struct caisson_error *err);

@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "filesystem/extents.h"
 #include "filesystem/probe.h"
+#include "luks/payload.h"
 
 #define SECTOR_MOST 4096u
 
@@ -49,7 +50,41 @@ static int open_image(struct content *content, struct caisson_error *err)
 	return 0;
 }
 
-static int open_from(struct content *content, bool chosen, struct caisson_error *err)
+/* What can be read twice is measured first. What comes out of a pipe must be said how large. */
+static int open_tree(struct content *content, bool twice, uint64_t size, struct caisson_error *err)
+{
+	struct fill_need need;
+	int r;
+
+	closep(&content->image);
+	content->image = -1;
+	r = fill_source_open(content->from, NULL, &content->tree, err);
+	if (r < 0)
+		return r;
+	if (size > 0)
+		content->tree->most = size;
+	if (!twice && size == 0) {
+		caisson_refuse(err, EINVAL, "%s can be read only once: how large shall it be?",
+			content->from);
+		return caisson_hint(err, "say it with --size: --size 1G");
+	}
+	if (!twice)
+		return 0;
+	/* What is measured has a tenth of room, which need not be. */
+	r = fill_measure(content->tree, size + size / 8, &need, err);
+	if (r == -EFBIG && size > 0)
+		return caisson_refuse(err, ENOSPC,
+			"what is in %s does not fit a volume of %llu bytes", content->from,
+			(unsigned long long)size);
+	if (r < 0)
+		return r;
+	content->files = need.files;
+	content->total = need.content;
+	content->least = size > 0 ? 0 : need.size;
+	return 0;
+}
+
+static int open_from(struct content *content, bool chosen, uint64_t size, struct caisson_error *err)
 {
 	struct stat st;
 	int r = 0;
@@ -71,7 +106,7 @@ static int open_from(struct content *content, bool chosen, struct caisson_error 
 	if (content->kind == CONTENT_IMAGE)
 		return 0;
 	snprintf(content->filesystem, sizeof(content->filesystem), "ext4");
-	return 0;
+	return open_tree(content, S_ISREG(st.st_mode) || S_ISDIR(st.st_mode), size, err);
 }
 
 int content_open(struct content *content, const struct volume_create_options *options,
@@ -94,7 +129,7 @@ int content_open(struct content *content, const struct volume_create_options *op
 			"a volume is filled as ext4, and not as %s: make it empty, mount it, and "
 			"copy what shall be in it",
 			type);
-	return open_from(content, options->filesystem != NULL, err);
+	return open_from(content, options->filesystem != NULL, options->size, err);
 }
 
 int content_of_volume(struct content *content, struct volume_access *source,
@@ -120,7 +155,8 @@ int content_start(struct content *content, uint64_t size, struct caisson_error *
 {
 	if (content->kind != CONTENT_EMPTY && content->kind != CONTENT_TREE)
 		return 0;
-	return mkfs_start(&content->mkfs, content->filesystem, size, content->label, err);
+	return mkfs_start(&content->mkfs, content->filesystem, size,
+		content->files > 0 ? fill_inodes(size, content->files) : 0, content->label, err);
 }
 
 /* Where the data goes, and under which cipher. */
@@ -173,6 +209,25 @@ static int write_empty(
 			       content->mkfs.size, err);
 }
 
+/* The new filesystem's own blocks are there already: it is filled where it is. */
+static int write_tree(struct content *content, const struct target *target, uint64_t size,
+	struct caisson_error *err)
+{
+	uint64_t base = target->facts->data_offset;
+	_cleanup_blocks_ struct blocks *container = NULL, *payload = NULL;
+	_cleanup_(transfer_freep) struct transfer *transfer = NULL;
+	int r = write_empty(content, target, err);
+
+	if (r == 0)
+		r = blocks_of_file(
+			target->container, base + size, false, "the container", &container, err);
+	if (r == 0)
+		r = luks_payload_new(container, base, size, target->cipher, &payload, err);
+	if (r == 0)
+		r = open_transfer(target, NULL, content->total, &transfer, err);
+	return r < 0 ? r : fill_ext4(payload, transfer, content->tree, NULL, err);
+}
+
 static int write_image(
 	struct content *content, const struct target *target, struct caisson_error *err)
 {
@@ -217,7 +272,7 @@ static int write_volume(
 }
 
 int content_write(struct content *content, int container, const struct luks_facts *facts,
-	const struct secret *volume_key, struct caisson_error *err)
+	uint64_t size, const struct secret *volume_key, struct caisson_error *err)
 {
 	_cleanup_(luks_cipher_freep) struct luks_cipher *cipher = NULL;
 	struct target target = {.content = content, .container = container, .facts = facts};
@@ -234,9 +289,10 @@ int content_write(struct content *content, int container, const struct luks_fact
 		return write_image(content, &target, err);
 	case CONTENT_VOLUME:
 		return write_volume(content, &target, err);
+	case CONTENT_TREE:
+		return write_tree(content, &target, size, err);
 	case CONTENT_NONE:
 	case CONTENT_EMPTY:
-	case CONTENT_TREE:
 		break;
 	}
 	return write_empty(content, &target, err);
@@ -245,6 +301,7 @@ int content_write(struct content *content, int container, const struct luks_fact
 void content_done(struct content *content)
 {
 	mkfs_done(&content->mkfs);
+	fill_source_free(content->tree);
 	closep(&content->image);
 	*content = CONTENT_INIT;
 }

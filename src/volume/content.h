@@ -3,6 +3,7 @@
  * volume. */
 #pragma once
 
+#include "filesystem/fill.h"
 #include "filesystem/mkfs.h"
 #include "luks/cipher.h"
 #include "luks/transfer.h"
@@ -21,7 +22,9 @@ struct content {
 	char filesystem[16];
 	const char *from, *label; /* borrowed */
 	uint64_t least;           /* bytes of payload that it needs */
+	uint64_t files, total;    /* of a tree, and its bytes; 0: unknown */
 	int image;
+	struct fill_source *tree;
 	struct volume_access *source; /* borrowed */
 	struct mkfs mkfs;
 	const struct transfer_progress *progress;
@@ -39,7 +42,7 @@ int content_of_volume(struct content *content, struct volume_access *source,
 int content_start(struct content *content, uint64_t size, struct caisson_error *err);
 /* Writes it, encrypted, into @container. The caller syncs. */
 int content_write(struct content *content, int container, const struct luks_facts *facts,
-	const struct secret *volume_key, struct caisson_error *err);
+	uint64_t size, const struct secret *volume_key, struct caisson_error *err);
 void content_done(struct content *content);
 
 #define _cleanup_content_ _cleanup_(content_done)

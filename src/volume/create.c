@@ -210,7 +210,8 @@ static int make_container(struct creation *creation, struct caisson_error *err)
 	if (r == 0)
 		r = luks_format(creation->path, &creation->luks, facts, &volume_key, err);
 	if (r == 0)
-		r = content_write(&creation->content, creation->fd, facts, &volume_key, err);
+		r = content_write(
+			&creation->content, creation->fd, facts, payload, &volume_key, err);
 	if (r == 0 && fsync(creation->fd) < 0)
 		r = caisson_fail(err, errno, "sync the container");
 	return r;

@@ -18,7 +18,7 @@ static const uint8_t *filesystem(void)
 	static uint8_t *made;
 	_cleanup_mkfs_ struct mkfs mkfs = MKFS_NONE;
 
-	if (made == NULL && mkfs_start(&mkfs, SIZE, "fuzz", NULL) == 0 &&
+	if (made == NULL && mkfs_start(&mkfs, "ext4", SIZE, 0, "fuzz", NULL) == 0 &&
 		mkfs_wait(&mkfs, NULL) == 0) {
 		made = malloc(SIZE);
 		if (made == NULL || pread_all(mkfs.image, made, SIZE, 0, "the image", NULL) < 0)

@@ -290,7 +290,7 @@ static void test_mkfs(void **state)
 	const char *const check_it[] = {"e2fsck", "-f", "-n", path, NULL};
 	struct caisson_error err = {0};
 
-	assert_ok(mkfs_start(&mkfs, "ext4", IMAGE_SIZE, "label", &err), &err);
+	assert_ok(mkfs_start(&mkfs, "ext4", IMAGE_SIZE, 0, "label", &err), &err);
 	assert_ok(mkfs_wait(&mkfs, &err), &err);
 	assert_ok(mkfs_extents(&mkfs, &extents, &err), &err);
 	assert_true(extents_total(&extents) < 1 << 20);

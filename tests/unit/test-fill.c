@@ -100,7 +100,7 @@ static struct image make_image(uint64_t size)
 	struct caisson_error err = {0};
 	struct transfer_options options;
 
-	assert_ok(mkfs_start(&image.mkfs, size, "test", &err), &err);
+	assert_ok(mkfs_start(&image.mkfs, "ext4", size, 0, "test", &err), &err);
 	assert_ok(mkfs_wait(&image.mkfs, &err), &err);
 	options = (struct transfer_options){.to = image.mkfs.image, .threads = 2};
 	assert_ok(blocks_of_file(image.mkfs.image, size, false, "the image", &image.blocks, &err),
