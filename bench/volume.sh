@@ -33,7 +33,7 @@ reencrypt() {
 }
 qemu() {
 	qemu-img convert --object "secret,id=key,file=$work/key" -f raw -O luks \
-		-o key-secret=key,iter-time=10 image out
+		-o key-secret=key,iter-time=100 image out
 }
 
 # Without the programs there is no comparison, and that is said.
@@ -94,7 +94,8 @@ measure "on the disk ($(stat -f -c %T "$work"))" "$work"
 mkdir content
 bytes 100M >content/data
 truncate -s 10G image
-mke2fs -q -t ext4 -d content image
+# As it is made on a disk: nothing says that the tables of inodes are zeros already.
+mke2fs -q -t ext4 -E nodiscard,lazy_itable_init=1 -d content image
 sync
 printf '%-52s %10s %12s\n' '100 MiB in 10 GiB' 'time' 'on the disk'
 for what in "$create" cp; do
