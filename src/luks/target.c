@@ -16,11 +16,14 @@
 #define DIRECT_LEAST (64u << 10)
 #define WHAT         "the target"
 
+/* Not a device, whose node is in a tmpfs, too. */
 static bool in_memory(int fd)
 {
 	struct statfs fs;
+	struct stat st;
 
-	return fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && fstatfs(fd, &fs) == 0 &&
+	       (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
 }
 
 void target_init(struct target *target, int fd)
