@@ -31,9 +31,15 @@ reencrypt() {
 		--reduce-device-size 32M --key-file "$work/key" --pbkdf pbkdf2 --pbkdf-force-iterations 1000 \
 		--cipher aes-xts-plain64 --key-size 512 --sector-size 4096 out
 }
+# Now and then it cannot measure its key derivation on a busy machine, and gives up at the start.
 qemu() {
-	qemu-img convert --object "secret,id=key,file=$work/key" -f raw -O luks \
-		-o key-secret=key,iter-time=100 image out
+	local try
+	for try in 1 2 3 4 5; do
+		qemu-img convert --object "secret,id=key,file=$work/key" -f raw -O luks \
+			-o key-secret=key,iter-time=100 image out && return
+	done
+	echo "bench: qemu-img failed $try times" >&2
+	return 1
 }
 
 # Without the programs there is no comparison, and that is said.
