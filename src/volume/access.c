@@ -78,6 +78,7 @@ static int recover(struct volume_access *access, struct caisson_error *err)
 			"is read-only",
 			access->name);
 	}
+	redo_sweep(access->layout.folder);
 	staging_sweep(access->layout.folder);
 	r = redo_recover(access->layout.folder, access->container, err);
 	if (r >= 0)

@@ -13,6 +13,7 @@
 #include "luks/luks.h"
 #include "volume/layout.h"
 #include "volume/opened.h"
+#include "volume/redo.h"
 #include "volume/volume.h"
 
 /* Keeps the first failure, and lets what follows be tried. */
@@ -116,6 +117,8 @@ static void erase(const struct volume_layout *layout, int container, struct step
 {
 	int r = erase_header(layout, container, &steps->failure);
 
+	/* Keyslots stand there, too. */
+	redo_drop(layout->folder);
 	done->header_erased = r == 0;
 	(void)step(steps, r);
 	done->discarded = step(steps, discard(layout, container, &steps->failure));
@@ -177,8 +180,8 @@ static int take_container(const struct volume_layout *layout, const char *name, 
 	r = volume_lock_container(layout, name, O_RDWR, ret_fd, &steps->failure);
 	if (r != -EBUSY)
 		return r;
-	*ret_fd =
-		open_file(layout->container, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0, &steps->failure);
+	*ret_fd = open_file(layout->container,
+		O_RDWR | (layout->on_device ? 0 : O_NOFOLLOW) | O_NONBLOCK, 0, &steps->failure);
 	return *ret_fd < 0 ? *ret_fd : 0;
 }
 

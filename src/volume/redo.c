@@ -47,11 +47,14 @@ static uint32_t find(const struct redo *redo, uint64_t block)
 static int grow(struct redo *redo, struct caisson_error *err)
 {
 	uint32_t capacity = redo->capacity > 0 ? redo->capacity * 2 : 1024;
-	uint64_t *slots = reallocarray(redo->slots, capacity, sizeof(*slots));
+	uint64_t *slots;
 	uint32_t *places;
 
-	if (slots == NULL || capacity > REDO_COUNT_MOST)
-		return caisson_fail(err, slots == NULL ? ENOMEM : EFBIG, "record a change");
+	if (capacity > REDO_COUNT_MOST)
+		return caisson_fail(err, EFBIG, "record a change");
+	slots = reallocarray(redo->slots, capacity, sizeof(*slots));
+	if (slots == NULL)
+		return caisson_fail(err, ENOMEM, "record a change");
 	redo->slots = slots;
 	places = reallocarray(redo->places, capacity, 2 * sizeof(*places));
 	if (places == NULL)
@@ -201,6 +204,8 @@ int redo_new(struct blocks *container, const char *folder, uint64_t size, bool s
 	if (redo->folder == NULL)
 		return caisson_fail(err, ENOMEM, "prepare a change");
 	r = staging_file(&redo->staging, folder, err);
+	if (r == 0 && secret)
+		r = redo_journal_mark_secret(redo->staging.fd, err);
 	if (r < 0)
 		return r;
 	*ret_redo = take_ptr(redo);
@@ -237,6 +242,9 @@ void redo_free(struct redo *redo)
 {
 	if (redo == NULL)
 		return;
+	/* Not committed: nobody else will. */
+	if (redo->secret && redo->staging.path != NULL)
+		(void)redo_journal_wipe(redo->staging.fd, NULL);
 	staging_done(&redo->staging);
 	free(redo->folder);
 	free(redo->slots);

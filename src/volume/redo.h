@@ -31,5 +31,10 @@ DEFINE_CLEANUP(struct redo *, redo_free);
 /* Makes the changes of a journal that was committed in @folder, and removes it. 1 when there was
    one. The container must be locked. */
 int redo_recover(const char *folder, int container, struct caisson_error *err);
+/* Wipes what killed commands left of secret changes: before staging_sweep(), which only deletes.
+   The container must be locked. */
+void redo_sweep(const char *folder);
+/* The same with a journal that waits: its change is never made. */
+void redo_drop(const char *folder);
 /* Whether one is waiting. */
 bool redo_waits(const char *folder);

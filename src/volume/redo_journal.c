@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "volume/redo_journal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -72,6 +74,15 @@ static int digest_file(int fd, const struct head *head, uint64_t length,
 static uint64_t journal_length(uint64_t count)
 {
 	return slot_offset(count) + count * sizeof(uint64_t);
+}
+
+/* Nothing that is taken for a journal: it says only what is to become of the bytes behind it. */
+int redo_journal_mark_secret(int fd, struct caisson_error *err)
+{
+	struct head head = {.secret = true};
+
+	memcpy(head.magic, magic, sizeof(magic));
+	return pwrite_all(fd, &head, sizeof(head), 0, "the journal", err);
 }
 
 int redo_journal_seal(int fd, const uint64_t *slots, uint32_t count, uint64_t size, bool secret,
@@ -177,16 +188,63 @@ static int apply(int fd, const struct head *head, const uint64_t *slots, int con
 	return r;
 }
 
-static int overwrite(int fd, const struct head *head, struct caisson_error *err)
+int redo_journal_wipe(int fd, struct caisson_error *err)
 {
 	static const uint8_t zeros[REDO_BLOCK];
+	struct stat st;
 	int r = 0;
 
-	for (uint64_t i = 0; r == 0 && i < head->count; i++)
-		r = pwrite_all(fd, zeros, sizeof(zeros), slot_offset(i), "the journal", err);
+	if (fstat(fd, &st) < 0)
+		return caisson_fail(err, errno, "stat the journal");
+	for (uint64_t at = slot_offset(0); r == 0 && at < (uint64_t)st.st_size; at += REDO_BLOCK)
+		r = pwrite_all(fd, zeros, sizeof(zeros), at, "the journal", err);
 	if (r == 0 && fdatasync(fd) < 0)
 		r = caisson_fail(err, errno, "sync the journal");
 	return r;
+}
+
+static bool is_secret(int fd)
+{
+	struct head head;
+
+	return pread_all(fd, &head, sizeof(head), 0, "the journal", NULL) == 0 &&
+	       memcmp(head.magic, magic, sizeof(magic)) == 0 && head.secret != 0;
+}
+
+/* Wiped where it is a secret one, and deleted. What is locked is somebody's still. */
+static void drop(int folder, const char *name)
+{
+	_cleanup_close_ int fd =
+		openat(folder, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+		flock(fd, LOCK_EX | LOCK_NB) < 0 || !is_secret(fd))
+		return;
+	if (redo_journal_wipe(fd, NULL) == 0)
+		(void)unlinkat(folder, name, 0);
+}
+
+static void sweep(const char *folder, bool committed)
+{
+	_cleanup_closedir_ DIR *directory = opendir(folder);
+	struct dirent *entry;
+
+	while (directory != NULL && (entry = readdir(directory)) != NULL) {
+		if (strncmp(entry->d_name, ".new-", 5) == 0 ||
+			(committed && strcmp(entry->d_name, REDO_NAME) == 0))
+			drop(dirfd(directory), entry->d_name);
+	}
+}
+
+void redo_sweep(const char *folder)
+{
+	sweep(folder, false);
+}
+
+void redo_drop(const char *folder)
+{
+	sweep(folder, true);
 }
 
 /* A journal that came back after a power cut would undo what was written since. */
@@ -223,7 +281,7 @@ int redo_recover(const char *folder, int container, struct caisson_error *err)
 			return caisson_fail(err, errno, "remove %s", path);
 		r = sync_directory(folder, err);
 		if (r == 0)
-			r = overwrite(fd, &head, err);
+			r = redo_journal_wipe(fd, err);
 		if (r == 0)
 			r = finish(folder, hidden, err);
 		return r < 0 ? r : 1;
