@@ -7,13 +7,63 @@
 
 #include "cli/commands.h"
 
-/* The last word of "volume create", and the part before it ("volume"), or nothing. */
-static void split_name(const char *name, char group[static 32], const char **ret_last)
-{
-	const char *space = strchr(name, ' ');
+#define WORDS_MOST 64
 
-	snprintf(group, 32, "%.*s", space != NULL ? (int)(space - name) : 0, name);
-	*ret_last = space != NULL ? space + 1 : name;
+/* The first @words words of @name; "" when it has no more than that. */
+static void group_of(const char *name, unsigned int words, char group[static WORDS_MOST])
+{
+	const char *end = name;
+
+	group[0] = '\0';
+	for (unsigned int i = 0; i < words; i++) {
+		end = strchr(i == 0 ? end : end + 1, ' ');
+		if (end == NULL)
+			return;
+	}
+	snprintf(group, WORDS_MOST, "%.*s", (int)(end - name), name);
+}
+
+static bool begins_with(const char *name, const char *group)
+{
+	size_t length = strlen(group);
+
+	return length == 0 || (strncmp(name, group, length) == 0 && name[length] == ' ');
+}
+
+/* What comes behind @group ("" for the first words), each once: " create list". */
+static void print_next_words(const char *group)
+{
+	size_t skip = group[0] != '\0' ? strlen(group) + 1 : 0;
+	char last[WORDS_MOST] = "";
+
+	for (size_t i = 0; cli_commands[i] != NULL; i++) {
+		const char *name = cli_commands[i]->name;
+		char word[WORDS_MOST];
+
+		if (!begins_with(name, group))
+			continue;
+		snprintf(word, sizeof(word), "%.*s", (int)strcspn(name + skip, " "), name + skip);
+		if (strcmp(word, last) != 0)
+			printf(" %s", word);
+		strcpy(last, word);
+	}
+}
+
+/* Calls @each for "volume", "volume key" and so on: what begins several commands. */
+static void each_group(void (*each)(const char *group))
+{
+	for (unsigned int words = 1; words < 3; words++) {
+		char previous[WORDS_MOST] = "";
+
+		for (size_t i = 0; cli_commands[i] != NULL; i++) {
+			char group[WORDS_MOST];
+
+			group_of(cli_commands[i]->name, words, group);
+			if (group[0] != '\0' && strcmp(group, previous) != 0)
+				each(group);
+			strcpy(previous, group);
+		}
+	}
 }
 
 typedef void option_function(const struct cli_option *option, const void *userdata);
@@ -25,34 +75,6 @@ static void each_option(
 		function(&command->options[i], userdata);
 	for (size_t i = 0; i < cli_option_count(cli_common_options); i++)
 		function(&cli_common_options[i], userdata);
-}
-
-/* First words of the commands, each once. */
-static void print_first_words(const char *separator)
-{
-	char last[32] = "";
-
-	for (size_t i = 0; cli_commands[i] != NULL; i++) {
-		char word[32];
-
-		snprintf(word, sizeof(word), "%.*s", (int)strcspn(cli_commands[i]->name, " "),
-			cli_commands[i]->name);
-		if (strcmp(word, last) != 0)
-			printf("%s%s", last[0] != '\0' ? separator : "", word);
-		snprintf(last, sizeof(last), "%s", word);
-	}
-}
-
-static void print_second_words(const char *group)
-{
-	for (size_t i = 0; cli_commands[i] != NULL; i++) {
-		char own[32];
-		const char *last;
-
-		split_name(cli_commands[i]->name, own, &last);
-		if (strcmp(own, group) == 0)
-			printf(" %s", last);
-	}
 }
 
 /* bash */
@@ -99,26 +121,25 @@ static void bash_value(const struct cli_option *option, const void *userdata)
 	printf("; return ;;\n");
 }
 
-/* From "volume" and "create" to the name of one command, "volume create". */
+static void bash_group(const char *group)
+{
+	printf("\t\t'%s') next='", group);
+	print_next_words(group);
+	puts("' ;;");
+}
+
+/* From "volume", "key" and "add" to the name of one command, "volume key add". */
 static void bash_groups(void)
 {
-	puts("\tcase \"$command\" in");
-	for (size_t i = 0; cli_commands[i] != NULL; i++) {
-		char group[32], previous[32] = "";
-		const char *last;
-
-		if (i > 0)
-			split_name(cli_commands[i - 1]->name, previous, &last);
-		split_name(cli_commands[i]->name, group, &last);
-		if (group[0] == '\0' || strcmp(group, previous) == 0)
-			continue;
-		printf("\t%s)\n\t\tif [ \"$cword\" -eq 2 ]; then\n\t\t\t_caisson_words '", group);
-		print_second_words(group);
-		puts("'\n\t\t\treturn\n\t\tfi\n\t\tcommand=\"$command ${words[2]}\"\n\t\t;;");
-	}
-	printf("\thelp)\n\t\t[ \"$cword\" -ne 2 ] || _caisson_words '");
-	print_first_words(" ");
-	puts("'\n\t\treturn\n\t\t;;\n\tesac");
+	puts("\tlocal depth=1 next\n\twhile :; do\n\t\tcase \"$command\" in");
+	each_group(bash_group);
+	printf("\t\thelp) next='");
+	print_next_words("");
+	puts("' ;;\n\t\t*) break ;;\n\t\tesac\n\t\tdepth=$((depth + 1))\n"
+	     "\t\tif [ \"$cword\" -eq \"$depth\" ]; then\n\t\t\t_caisson_words \"$next\"\n"
+	     "\t\t\treturn\n\t\tfi\n"
+	     "\t\t[ \"$command\" != help ] || return\n"
+	     "\t\tcommand=\"$command ${words[depth]}\"\n\tdone");
 }
 
 static void bash_command(const struct cli_command *command)
@@ -149,7 +170,7 @@ static void generate_bash(void)
 	     "\t_init_completion -s -n : || return\n"
 	     "\tlocal command=${words[1]}");
 	printf("\tif [ \"$cword\" -eq 1 ]; then\n\t\t_caisson_words '");
-	print_first_words(" ");
+	print_next_words("");
 	puts(" help --help --version'\n\t\treturn\n\tfi");
 	bash_groups();
 	puts("\tcase \"$command\" in");
@@ -209,6 +230,13 @@ static void zsh_option(const struct cli_option *option, const void *userdata)
 	printf("' \\\n");
 }
 
+static void zsh_group(const char *group)
+{
+	printf("\t\t'%s') next=(", group);
+	print_next_words(group);
+	puts(" ) ;;");
+}
+
 static void generate_zsh(void)
 {
 	puts("#compdef caisson\n# zsh completion for caisson, made from its option tables\n"
@@ -216,22 +244,14 @@ static void generate_zsh(void)
 	     "\tnames=(${${(f)\"$(caisson volume list 2>/dev/null)\"}[2,-1]%% *})\n"
 	     "\tcompadd \"$@\" -a names\n}\n\n_caisson()\n{\n\tlocal command=$words[2]");
 	printf("\tif ((CURRENT == 2)); then\n\t\tcompadd ");
-	print_first_words(" ");
-	puts(" help\n\t\treturn\n\tfi\n\tlocal depth=2\n\tcase $command in");
-	for (size_t i = 0; cli_commands[i] != NULL; i++) {
-		char group[32], previous[32] = "";
-		const char *last;
-
-		split_name(cli_commands[i]->name, group, &last);
-		if (i > 0)
-			split_name(cli_commands[i - 1]->name, previous, &last);
-		if (group[0] == '\0' || strcmp(group, previous) == 0)
-			continue;
-		printf("\t%s)\n\t\tif ((CURRENT == 3)); then\n\t\t\tcompadd", group);
-		print_second_words(group);
-		puts("\n\t\t\treturn\n\t\tfi\n\t\tcommand=\"$command $words[3]\"\n\t\tdepth=3\n\t\t;;");
-	}
-	puts("\tesac\n\tshift $((depth - 1)) words\n\t((CURRENT -= depth - 1))\n\tcase $command in");
+	print_next_words("");
+	puts(" help\n\t\treturn\n\tfi\n\tlocal depth=2\n\tlocal -a next\n\twhile true; do\n"
+	     "\t\tcase $command in");
+	each_group(zsh_group);
+	puts("\t\t*) break ;;\n\t\tesac\n\t\tdepth=$((depth + 1))\n"
+	     "\t\tif ((CURRENT == depth)); then\n\t\t\tcompadd -a next\n\t\t\treturn\n\t\tfi\n"
+	     "\t\tcommand=\"$command $words[depth]\"\n\tdone");
+	puts("\tshift $((depth - 1)) words\n\t((CURRENT -= depth - 1))\n\tcase $command in");
 	for (size_t i = 0; cli_commands[i] != NULL; i++) {
 		printf("\t'%s')\n\t\t_arguments -s -S \\\n", cli_commands[i]->name);
 		each_option(cli_commands[i], zsh_option, NULL);
@@ -257,17 +277,24 @@ static void fish_quoted(const char *text)
 	putchar('\'');
 }
 
-static void fish_condition(const char *name)
+/* That all words of @name were typed; and none of what may follow, when @next. */
+static void fish_condition(const char *name, bool next)
 {
-	char group[32];
-	const char *last;
+	const char *and = "";
 
-	split_name(name, group, &last);
-	if (group[0] != '\0')
-		printf(" -n '__fish_seen_subcommand_from %s; and __fish_seen_subcommand_from %s'",
-			group, last);
-	else
-		printf(" -n '__fish_seen_subcommand_from %s'", last);
+	printf(" -n '");
+	for (const char *word = name; *word != '\0';) {
+		int length = (int)strcspn(word, " ");
+
+		printf("%s__fish_seen_subcommand_from %.*s", and, length, word);
+		and = "; and ";
+		word += length + (word[length] == ' ');
+	}
+	if (next) {
+		printf("; and not __fish_seen_subcommand_from");
+		print_next_words(name);
+	}
+	printf("'");
 }
 
 static void fish_action(const char *complete)
@@ -287,7 +314,7 @@ static void fish_action(const char *complete)
 static void fish_option(const struct cli_option *option, const void *userdata)
 {
 	printf("complete -c caisson");
-	fish_condition(userdata);
+	fish_condition(userdata, false);
 	printf(" -l %s", option->name);
 	if (option->letter != '\0')
 		printf(" -s %c", option->letter);
@@ -302,6 +329,32 @@ static void fish_option(const struct cli_option *option, const void *userdata)
 	putchar('\n');
 }
 
+/* What may follow a group: a command with its summary, or another group. */
+static void fish_group(const char *group)
+{
+	size_t skip = strlen(group) + 1;
+	char last[WORDS_MOST] = "";
+
+	for (size_t i = 0; cli_commands[i] != NULL; i++) {
+		const char *name = cli_commands[i]->name;
+		char word[WORDS_MOST];
+		bool whole;
+
+		if (!begins_with(name, group))
+			continue;
+		snprintf(word, sizeof(word), "%.*s", (int)strcspn(name + skip, " "), name + skip);
+		if (strcmp(word, last) == 0)
+			continue;
+		strcpy(last, word);
+		whole = name[skip + strlen(word)] == '\0';
+		printf("complete -c caisson");
+		fish_condition(group, true);
+		printf(" -a %s -d ", word);
+		fish_quoted(whole ? cli_commands[i]->summary : "more commands");
+		putchar('\n');
+	}
+}
+
 static void generate_fish(void)
 {
 	puts("# fish completion for caisson, made from its option tables\n"
@@ -309,25 +362,13 @@ static void generate_fish(void)
 	     "\tcaisson volume list 2>/dev/null | tail -n +2 | string replace -r ' .*' ''\n"
 	     "end\n\ncomplete -c caisson -f");
 	printf("complete -c caisson -n __fish_use_subcommand -a '");
-	print_first_words(" ");
+	print_next_words("");
 	puts(" help'");
+	each_group(fish_group);
 	for (size_t i = 0; cli_commands[i] != NULL; i++) {
-		char group[32];
-		const char *last;
-
-		split_name(cli_commands[i]->name, group, &last);
-		if (group[0] != '\0') {
-			printf("complete -c caisson -n '__fish_seen_subcommand_from %s; and not "
-			       "__fish_seen_subcommand_from",
-				group);
-			print_second_words(group);
-			printf("' -a %s -d ", last);
-			fish_quoted(cli_commands[i]->summary);
-			putchar('\n');
-		}
 		if (cli_commands[i]->complete != NULL) {
 			printf("complete -c caisson");
-			fish_condition(cli_commands[i]->name);
+			fish_condition(cli_commands[i]->name, false);
 			fish_action(cli_commands[i]->complete);
 			putchar('\n');
 		}

@@ -7,7 +7,7 @@ tap_begin "$1"
 cd "$source" || exit 2
 
 commands() {
-	"$caisson" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\( [a-z]\+\)\?\)  .*/\1/p'
+	"$caisson" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\( [a-z]\+\)*\)  .*/\1/p'
 }
 
 # The lines of --help that describe an option: "  -v, --volume NAME" or "      --name NAME".
@@ -156,8 +156,8 @@ test_completions() {
 	parses fish caisson.fish
 	while read -r command; do
 		same "bash completes the options of caisson $command" "$(help_options "$command")" \
-			"$(awk -v start="'$command')" '$1 " " $2 == start || $1 == start { inside = 1 }
-				/^\t\t;;/ { inside = 0 } inside' "$build/completions/caisson.bash" |
+			"$(awk -v start="'$command')" '{ sub(/^\t*/, "") } $0 == start { inside = 1 }
+				/^;;/ { inside = 0 } inside' "$build/completions/caisson.bash" |
 				grep -oE -- "_caisson_words '.* --[^']*" | grep -oE -- '--[a-z][a-z-]*' | sort -u)"
 	done < <(commands)
 }
