@@ -8,7 +8,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-#include "base/json.h"
+#include "base/utf8.h"
 
 /* Argon2id, four passes over 256 MiB (above RFC 9106's second choice, 64 MiB and three); a
    quarter of the memory of a small machine. Fixed, and not measured for so many seconds: the same
@@ -60,14 +60,28 @@ int luks_key_check(const struct luks_key *key, struct caisson_error *err)
 	return 0;
 }
 
+/* UTF-8 without control characters, in any language. */
+static bool is_text(const struct secret *bytes)
+{
+	for (size_t at = 0; at < bytes->size;) {
+		char window[8] = {0};
+		size_t length;
+
+		memcpy(window, bytes->data + at, MIN(bytes->size - at, sizeof(window) - 1));
+		length = utf8_length(window);
+		explicit_bzero(window, sizeof(window));
+		if (length == 0 ||
+			(length == 1 && iscntrl(bytes->data[at]) && !isspace(bytes->data[at])))
+			return false;
+		at += length;
+	}
+	return true;
+}
+
 enum luks_key_kind luks_key_kind_of(const struct secret *bytes)
 {
-	size_t text = 0;
-
-	for (size_t i = 0; i < bytes->size; i++)
-		text += isprint(bytes->data[i]) || isspace(bytes->data[i]);
-	return bytes->size >= KEY_LEAST_RANDOM && text < bytes->size ? LUKS_KEY_RANDOM
-								     : LUKS_KEY_PASSPHRASE;
+	return bytes->size >= KEY_LEAST_RANDOM && !is_text(bytes) ? LUKS_KEY_RANDOM
+								  : LUKS_KEY_PASSPHRASE;
 }
 
 /* What systemd-cryptenroll marks a recovery key with, so that its tools know it, too. */

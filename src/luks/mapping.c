@@ -6,6 +6,26 @@
 
 #include "luks/container.h"
 
+/* What is mapped is what was looked at: the storage may show another header now. */
+static int check_same(struct luks_device *context, const char *device,
+	const struct luks_opened *opened, struct caisson_error *err)
+{
+	const char *uuid = crypt_get_uuid(context->context);
+	struct luks_metadata metadata;
+	char cipher[128];
+	int r = luks_device_metadata(context, device, &metadata, err);
+
+	if (r < 0)
+		return r;
+	luks_segment_cipher(&metadata.segment, cipher, sizeof(cipher));
+	if (uuid == NULL || strcmp(uuid, opened->facts.uuid) != 0 ||
+		strcmp(cipher, opened->facts.cipher) != 0 || metadata.segment_count != 1 ||
+		metadata.segment.offset != opened->facts.data_offset ||
+		metadata.segment.sector_size != opened->facts.sector_size)
+		return caisson_refuse(err, EPERM, "the header of %s changes as it is read", device);
+	return 0;
+}
+
 int luks_map(const char *device, const char *name, const struct luks_opened *opened,
 	unsigned int flags, struct caisson_error *err)
 {
@@ -13,6 +33,8 @@ int luks_map(const char *device, const char *name, const struct luks_opened *ope
 	uint32_t activation = CRYPT_ACTIVATE_IGNORE_PERSISTENT;
 	int r = luks_device_load(&context, device, err);
 
+	if (r == 0)
+		r = check_same(&context, device, opened, err);
 	if (r < 0)
 		return r;
 	if (flags & LUKS_DISCARD)

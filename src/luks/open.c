@@ -8,6 +8,7 @@
 
 /* Argon2's time is memory times passes: about a minute at the usual GiB a second. */
 #define PASSES_MOST     64u
+#define BUDGET          UINT64_C(1000000)
 #define MEMORY_DEFAULT  (UINT64_C(1) << 30)
 #define PBKDF2_PER_GIB  UINT64_C(100000000)
 #define MEMORY_MOST_KIB (UINT64_C(4) << 20) /* of libcryptsetup, and Argon2's own bound here */
@@ -17,19 +18,37 @@ static uint64_t memory_limit(const struct luks_limits *limits)
 	return limits != NULL && limits->memory > 0 ? limits->memory : MEMORY_DEFAULT;
 }
 
+/* All keyslots together may cost twice what one of them may: thirty-two at the limit are half an
+   hour. */
+static int spend(const struct luks_keyslot *keyslot, uint64_t cost, uint64_t limit,
+	uint64_t *budget, struct caisson_error *err)
+{
+	uint64_t part = limit > 0 ? (uint64_t)((double)cost / (double)limit * BUDGET / 2) : BUDGET;
+
+	if (part > *budget) {
+		caisson_refuse(err, E2BIG,
+			"keyslot %u was not tried: those before it took too long", keyslot->number);
+		return caisson_hint(err, "allow it, if you made it: --memory-limit");
+	}
+	*budget -= part;
+	return 0;
+}
+
 /* PBKDF2's iterations are bounded by the same option: ten seconds and more at 1 GiB. */
 static uint64_t iterations_limit(uint64_t memory)
 {
 	return memory / (MEMORY_DEFAULT / PBKDF2_PER_GIB);
 }
 
-static int check_kdf(const struct luks_keyslot *keyslot, uint64_t memory, struct caisson_error *err)
+static int check_kdf(const struct luks_keyslot *keyslot, uint64_t memory, uint64_t *budget,
+	struct caisson_error *err)
 {
 	const struct luks_kdf *kdf = &keyslot->kdf;
 
 	if (strcmp(kdf->type, "pbkdf2") == 0) {
 		if (kdf->iterations <= iterations_limit(memory))
-			return 0;
+			return spend(
+				keyslot, kdf->iterations, iterations_limit(memory), budget, err);
 		caisson_refuse(err, E2BIG, "keyslot %u wants %llu iterations of PBKDF2: not tried",
 			keyslot->number, (unsigned long long)kdf->iterations);
 		return caisson_hint(err, "allow it, if you made it: --memory-limit");
@@ -40,13 +59,20 @@ static int check_kdf(const struct luks_keyslot *keyslot, uint64_t memory, struct
 	if (kdf->memory_kib <= MEMORY_MOST_KIB && kdf->memory_kib <= memory / 1024 &&
 		kdf->iterations * MAX(kdf->memory_kib, UINT64_C(1)) <=
 			PASSES_MOST * (memory / 1024))
-		return 0;
+		return spend(keyslot, kdf->iterations * MAX(kdf->memory_kib, UINT64_C(1)),
+			PASSES_MOST * (memory / 1024), budget, err);
 	caisson_refuse(err, E2BIG,
 		"keyslot %u wants %llu MiB of memory and %llu passes over it, above the limit of %llu "
 		"MiB: not tried",
 		keyslot->number, (unsigned long long)kdf->memory_kib / 1024,
 		(unsigned long long)kdf->iterations, (unsigned long long)memory >> 20);
 	return caisson_hint(err, "allow it, if you made it: --memory-limit");
+}
+
+/* cipher_null and its like: nothing is hidden, and any key fits. */
+static bool is_null(const char *cipher)
+{
+	return cipher[0] == '\0' || strstr(cipher, "null") != NULL;
 }
 
 /* What no container of ours has, and user space could not read. */
@@ -63,6 +89,9 @@ static int check_layout(
 		strcmp(segment->type, "crypt") != 0 || segment->iv_tweak != 0)
 		return caisson_refuse(err, ENOTSUP,
 			"the payload of %s is laid out in a way that is not supported", path);
+	if (is_null(segment->cipher))
+		return caisson_refuse(
+			err, EPERM, "%s is not encrypted (%s)", path, segment->cipher);
 	if (segment->offset == 0)
 		return caisson_refuse(
 			err, ENOTSUP, "%s is a header whose payload is elsewhere", path);
@@ -85,6 +114,7 @@ static int try_keyslots(struct luks_device *device, const struct luks_metadata *
 	const struct luks_key *key, uint64_t memory, struct secret *volume_key,
 	unsigned int *ret_keyslot, const char *path, struct caisson_error *err)
 {
+	uint64_t budget = BUDGET;
 	struct caisson_error skipped = {0};
 
 	for (size_t i = 0; i < metadata->keyslot_count; i++) {
@@ -94,10 +124,14 @@ static int try_keyslots(struct luks_device *device, const struct luks_metadata *
 
 		if (strcmp(keyslot->type, "luks2") != 0 || size == 0 || size > volume_key->size)
 			continue;
-		/* A machine key's keyslot is cheap; others are not worth the time. */
-		if (key->kind == LUKS_KEY_MACHINE && strcmp(keyslot->kdf.type, "pbkdf2") != 0)
+		if (is_null(keyslot->area_cipher))
 			continue;
-		if (check_kdf(keyslot, memory, &skipped) < 0)
+		/* A machine key's keyslot is cheap; others are not worth the time. */
+		if (key->kind == LUKS_KEY_MACHINE &&
+			(strcmp(keyslot->kdf.type, "pbkdf2") != 0 ||
+				keyslot->kdf.iterations > LUKS_ITERATIONS_MOST))
+			continue;
+		if (check_kdf(keyslot, memory, &budget, &skipped) < 0)
 			continue;
 		r = crypt_volume_key_get(device->context, (int)keyslot->number,
 			(char *)volume_key->data, &size, (const char *)key->secret.data,

@@ -60,9 +60,10 @@ static int take(struct volume_access *access, const char *action, struct caisson
 		access->read_only ? O_RDONLY : O_RDWR, &access->container, err);
 	if (r < 0)
 		return r;
+	/* For people: on a full disk others are kept out all the same. */
 	snprintf(holder, sizeof(holder), "caisson volume %s (process %d)", action, (int)getpid());
-	r = volume_write_holder(&access->layout, holder, err);
-	return access->read_only && r == -EROFS ? 0 : r;
+	(void)volume_write_holder(&access->layout, holder, NULL);
+	return 0;
 }
 
 static int recover(struct volume_access *access, struct caisson_error *err)
@@ -116,7 +117,7 @@ int volume_access_lock(const struct state *state, struct key_service *keys, cons
 	snprintf(access.name, sizeof(access.name), "%s", name);
 	r = volumes_lock(&access.layout, &lock, err);
 	if (r == 0)
-		r = volume_recover(&access.layout, keys, name, err);
+		r = volume_recover_quietly(&access.layout, keys, name, err);
 	if (r == 0)
 		r = take(&access, action, err);
 	if (r < 0)
@@ -190,8 +191,34 @@ static int unlock_by_service(
 		r = luks_unlock(access->path, &access->record.facts, &key.secret, &volume_key, err);
 	if (r == 0)
 		r = luks_open(access->path, &key, limits, &access->luks, err);
+	/* The storage may have shown us two headers. */
+	if (r == 0 && !secret_equal(&volume_key, &access->luks.volume_key))
+		r = caisson_refuse(err, EPERM, "the header of the volume %s changes as it is read",
+			access->name);
 	secret_done(&key.secret);
 	return r;
+}
+
+/* With another key than the service's: it must be the volume key that the service recorded. */
+static int compare_fingerprint(struct volume_access *access, struct caisson_error *err)
+{
+	uint8_t fingerprint[LUKS_FINGERPRINT_SIZE];
+	_cleanup_secret_ struct secret machine_key = SECRET_NONE;
+	int r;
+
+	if (!access->has_record)
+		return 0;
+	r = key_service_unwrap(access->keys, access->name, &machine_key, err);
+	if (r == 0)
+		r = luks_fingerprint(&access->luks.volume_key, &machine_key, fingerprint, err);
+	if (r < 0)
+		return r;
+	return memcmp(fingerprint, access->record.facts.fingerprint, sizeof(fingerprint)) == 0
+		       ? 0
+		       : caisson_refuse(err, EPERM,
+				 "refused: the keyslot of the volume %s holds another volume key "
+				 "than it was made with",
+				 access->name);
 }
 
 /* The fields that the key service remembers, whichever key was used. */
@@ -237,6 +264,8 @@ int volume_access_unlock(struct volume_access *access, const struct luks_key *ke
 			err, ENOKEY, "the key does not open the volume %s", access->name);
 	if (r == 0)
 		r = compare_facts(access, err);
+	if (r == 0 && key != NULL)
+		r = compare_fingerprint(access, err);
 	if (r == 0)
 		r = check_sizes(access, err);
 	if (r < 0 || access->luks.integrity || !luks_cipher_known(facts->cipher, facts->key_size))

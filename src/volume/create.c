@@ -32,7 +32,8 @@ struct creation {
 	struct key_record record;
 	char uuid[40];
 	uint64_t size;
-	int fd; /* the container */
+	int fd;      /* the container */
+	int pending; /* our marker, locked; -1 before there is one */
 	char path[32];
 };
 
@@ -42,6 +43,7 @@ static void creation_done(struct creation *creation)
 	secret_done(&creation->machine_key.secret);
 	staging_done(&creation->staging);
 	closep(&creation->fd);
+	closep(&creation->pending);
 	volume_layout_done(&creation->layout);
 }
 
@@ -115,7 +117,8 @@ static int refuse_key(struct key_service *keys, const char *name, struct caisson
 static int look(struct creation *creation, struct caisson_error *err)
 {
 	const char *name = creation->name;
-	int r = volume_recover(&creation->layout, creation->keys, name, err);
+	int r = creation->pending < 0 ? volume_recover(&creation->layout, creation->keys, name, err)
+				      : 0;
 
 	if (r < 0)
 		return r;
@@ -132,25 +135,37 @@ static int look_first(struct creation *creation, struct caisson_error *err)
 }
 
 /* So that the next command knows what a killed create had begun: for a key, and for a header that
-   is on a device before the volume has a folder. */
+   is on a device before the volume has a folder. On the disk before either, and locked for as long
+   as we are at work. */
 static int write_pending(struct creation *creation, struct caisson_error *err)
 {
 	const char *path = creation->layout.pending, *device = creation->options->device;
-	_cleanup_close_ int fd =
-		open_file(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600, err);
 	_cleanup_free_ char *text =
 		format_string("%s\n%s\n", creation->uuid, device != NULL ? device : "");
+	_cleanup_staging_ struct staging staging = STAGING_NONE;
 	int r;
 
-	if (fd < 0)
-		return fd;
+	if (creation->pending >= 0)
+		return 0;
 	if (text == NULL)
 		return caisson_fail(err, ENOMEM, "create a volume");
-	r = write_all(fd, text, strlen(text), path, err);
-	/* A file's create need not be remembered beyond a power cut: its loss costs a hint. */
-	if (r == 0 && device != NULL && fsync(fd) < 0)
-		r = caisson_fail(err, errno, "sync %s", path);
-	return r == 0 && device != NULL ? sync_directory(creation->layout.volumes, err) : r;
+	r = staging_file(&staging, creation->layout.volumes, err);
+	if (r == 0)
+		r = write_all(staging.fd, text, strlen(text), path, err);
+	if (r == 0)
+		r = staging_publish(&staging, path_base(path), err);
+	if (r < 0)
+		return r;
+	creation->pending = take_fd(&staging.fd);
+	return 0;
+}
+
+static void remove_pending(struct creation *creation)
+{
+	if (creation->pending >= 0)
+		(void)unlink(creation->layout.pending);
+	closep(&creation->pending);
+	creation->pending = -1;
 }
 
 static int make_file(struct creation *creation, struct caisson_error *err)
@@ -235,7 +250,7 @@ static int put_and_publish(struct creation *creation, struct caisson_error *err)
 		r = key_service_put(
 			creation->keys, &creation->record, &creation->machine_key.secret, err);
 	if (r < 0) {
-		(void)unlink(creation->layout.pending);
+		remove_pending(creation);
 		return r;
 	}
 	r = staging_publish(&creation->staging, creation->name, err);
@@ -243,7 +258,7 @@ static int put_and_publish(struct creation *creation, struct caisson_error *err)
 		unpublish(creation);
 		return r;
 	}
-	(void)unlink(creation->layout.pending);
+	remove_pending(creation);
 	return 0;
 }
 
@@ -252,8 +267,7 @@ static int publish(struct creation *creation, struct caisson_error *err)
 	_cleanup_close_ int lock = -1;
 	int r = volumes_lock(&creation->layout, &lock, err);
 
-	/* On a device the pending marker is ours, and stands for what must stay. */
-	if (r == 0 && creation->options->device == NULL)
+	if (r == 0)
 		r = look(creation, err);
 	return r < 0 ? r : put_and_publish(creation, err);
 }
@@ -268,7 +282,7 @@ static void give_up_device(struct creation *creation)
 	if (luks_inspect(creation->path, &header, NULL) == 0 &&
 		strcmp(header.facts.uuid, creation->uuid) == 0)
 		(void)luks_erase(creation->path, NULL);
-	(void)unlink(creation->layout.pending);
+	remove_pending(creation);
 }
 
 static int prepare_key(struct creation *creation, struct caisson_error *err)
@@ -336,7 +350,8 @@ int volume_create(const struct state *state, struct key_service *keys, const cha
 		.options = options,
 		.staging = STAGING_NONE,
 		.content = CONTENT_INIT,
-		.fd = -1};
+		.fd = -1,
+		.pending = -1};
 	const char *label = options->luks.label != NULL ? options->luks.label : name;
 	uint64_t began = now_usec();
 	int r = name_check("volume", name, err);
@@ -364,7 +379,8 @@ int volume_copy(const struct state *state, struct key_service *keys, const char 
 		.options = &options,
 		.staging = STAGING_NONE,
 		.content = CONTENT_INIT,
-		.fd = -1};
+		.fd = -1,
+		.pending = -1};
 	uint64_t began = now_usec();
 	int r = name_check("volume", copy, err);
 

@@ -172,8 +172,12 @@ static int take_container(const struct volume_layout *layout, const char *name, 
 {
 	int r = volume_lock_container(layout, name, O_RDWR, ret_fd, &steps->failure);
 
-	if (r != -EBUSY)
+	if (r != -EBUSY) {
+		/* A server that was killed leaves mounts. */
+		if (r >= 0)
+			(void)step(steps, opened_sweep_locked(layout, &steps->failure));
 		return r;
+	}
 	close_opened(layout, name, steps, done);
 	if (!done->closed)
 		return -EBUSY;
@@ -181,32 +185,87 @@ static int take_container(const struct volume_layout *layout, const char *name, 
 	if (r != -EBUSY)
 		return r;
 	*ret_fd = open_file(layout->container,
-		O_RDWR | (layout->on_device ? 0 : O_NOFOLLOW) | O_NONBLOCK, 0, &steps->failure);
+		O_RDWR | O_NONBLOCK | (layout->on_device ? 0 : O_NOFOLLOW), 0, &steps->failure);
 	return *ret_fd < 0 ? *ret_fd : 0;
+}
+
+static void destroy_all(const struct volume_layout *layout, struct key_service *keys,
+	const char *name, int container, struct steps *steps, struct caisson_volume_destroyed *done)
+{
+	struct caisson_error failure = {0};
+	int r = key_service_remove(keys, name, &failure);
+
+	done->key_removed = r > 0;
+	if (container >= 0)
+		erase(layout, container, steps, done);
+	/* A device whose header could not be erased is not to be forgotten. */
+	if (layout->on_device && steps->first < 0 && !done->header_erased) {
+		steps->failure = failure;
+		(void)step(steps, r);
+		return;
+	}
+	remove_rest(layout, steps, done);
+	/* A database that had no room may have it now that the files are gone. */
+	if (r < 0) {
+		r = key_service_remove(keys, name, &steps->failure);
+		done->key_removed = r > 0;
+		(void)step(steps, r);
+	}
+}
+
+static int destroy_named(const struct volume_layout *layout, struct key_service *keys,
+	const char *name, struct caisson_volume_destroyed *done, struct caisson_error *err)
+{
+	_cleanup_close_ int container = -1;
+	struct steps steps = {.err = err};
+	int r = take_container(layout, name, &container, &steps, done);
+
+	if (r == -EBUSY)
+		return keep_first(0, &steps.failure, r, err);
+	/* A container that is not there, or is something else, is no reason to keep the rest. */
+	(void)step(&steps, r == -ENOENT ? 0 : r);
+	destroy_all(layout, keys, name, container, &steps, done);
+	return steps.first;
+}
+
+/* No folder: perhaps a create that was killed, or a key whose folder is missing. */
+static int destroy_rest(const struct volume_layout *layout, struct key_service *keys,
+	const char *name, struct caisson_volume_destroyed *done, struct caisson_error *err)
+{
+	_cleanup_close_ int lock = -1;
+	int r = volumes_lock(layout, &lock, err);
+
+	if (r == 0)
+		r = volume_recover(layout, keys, name, err);
+	if (r < 0)
+		return r;
+	done->header_erased = r > 0;
+	/* Made since we looked. */
+	if (volume_exists(layout))
+		return caisson_refuse(err, EAGAIN, "the volume %s is being made", name);
+	r = key_service_remove(keys, name, err);
+	done->key_removed = r > 0;
+	if (r >= 0 && rmdir(layout->mounts) == 0)
+		done->mount_point_removed = true;
+	return r < 0 ? r : 0;
 }
 
 int volume_destroy(const struct state *state, struct key_service *keys, const char *name,
 	struct caisson_volume_destroyed *done, struct caisson_error *err)
 {
 	_cleanup_volume_layout_ struct volume_layout layout = VOLUME_LAYOUT_NONE;
-	_cleanup_close_ int lock = -1, container = -1;
-	struct steps steps = {.err = err};
+	struct caisson_error missing = {0};
+	_cleanup_close_ int lock = -1;
 	int r;
 
 	*done = (struct caisson_volume_destroyed){.closed = false};
 	r = volume_layout(state, name, &layout, err);
-	if (r == 0)
-		r = volumes_lock(&layout, &lock, err);
 	if (r < 0)
 		return r;
-	r = take_container(&layout, name, &container, &steps, done);
-	if (r == -EBUSY)
-		return keep_first(0, &steps.failure, r, err);
-	/* A container that is not there, or is something else, is no reason to keep the rest. */
-	(void)step(&steps, r == -ENOENT ? 0 : r);
-	done->key_removed = step(&steps, key_service_remove(keys, name, &steps.failure));
-	if (container >= 0)
-		erase(&layout, container, &steps, done);
-	remove_rest(&layout, &steps, done);
-	return steps.first;
+	r = volume_lock_name(&layout, name, &lock, &missing);
+	if (r == -ENOENT)
+		return destroy_rest(&layout, keys, name, done, err);
+	if (r < 0)
+		return keep_first(0, &missing, r, err);
+	return destroy_named(&layout, keys, name, done, err);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -80,80 +81,19 @@ int volume_backup(const struct state *state, struct key_service *keys, const cha
 	return r;
 }
 
+/* A backup that was read into memory once: what is looked at is what is written. */
 struct restore {
 	const struct volume_access *access;
-	int from;
-	uint64_t size;
+	int copy;
+	char path[32];
+	uint64_t size; /* of header and keyslots */
 };
 
-static int put_back(const char *path, void *userdata, struct caisson_error *err)
+/* The whole of a backup, and nothing behind it: a container is no backup. */
+static int load_backup(struct restore *restore, const char *path, struct caisson_error *err)
 {
-	const struct restore *restore = userdata;
-	_cleanup_close_ int to = open_file(path, O_WRONLY, 0, err);
-
-	if (to < 0)
-		return to;
-	return copy_fd(restore->from, to, "the backup", err) < 0 ? -EIO : 0;
-}
-
-/* What is put back must fit what it is put before; of another volume it would make noise of the
- * data. */
-static int check_backup(
-	const struct restore *restore, const char *path, bool force, struct caisson_error *err)
-{
-	const struct volume_access *access = restore->access;
-	struct luks_header backup, now;
-	uint64_t size = 0;
-	int r = luks_inspect(path, &backup, err);
-
-	if (r == 0)
-		r = luks_areas_check(path, err);
-	if (r == 0)
-		r = luks_header_size(path, &size, err);
-	if (r == 0 && size > restore->size)
-		r = caisson_refuse(err, EBADMSG, "the backup is cut short");
-	if (r < 0)
-		return r;
-	if (access->has_record && strcmp(access->record.facts.uuid, backup.facts.uuid) != 0)
-		return caisson_refuse(err, EPERM,
-			"the backup is of another volume: its UUID is %s, and not %s",
-			backup.facts.uuid, access->record.facts.uuid);
-	if (force || luks_inspect(access->path, &now, NULL) < 0)
-		return 0;
-	if (strcmp(now.facts.uuid, backup.facts.uuid) != 0 ||
-		now.facts.data_offset != backup.facts.data_offset) {
-		caisson_refuse(err, EPERM,
-			"the backup is of another volume: its UUID is %s, and not %s",
-			backup.facts.uuid, now.facts.uuid);
-		return caisson_hint(err, "--force puts it there all the same");
-	}
-	return 0;
-}
-
-/* Over a header that may be damaged beyond reading: nothing of it is asked. */
-static int restore_bytes(
-	struct volume_access *access, const struct restore *restore, struct caisson_error *err)
-{
-	_cleanup_close_ int copy = -1;
-	char path[32];
-	int r;
-
-	if (restore->size > access->blocks->size)
-		return caisson_refuse(err, EBADMSG, "the backup is larger than the container");
-	r = luks_header_copy(access->blocks, restore->size, restore->size, &copy, err);
-	if (r < 0)
-		return r;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", copy);
-	r = put_back(path, (void *)restore, err);
-	return r < 0 ? r : write_through(access, copy, restore->size, err);
-}
-
-int volume_restore(const struct state *state, struct key_service *keys, const char *name,
-	const char *path, bool force, struct caisson_error *err)
-{
-	_cleanup_volume_access_ struct volume_access access = VOLUME_ACCESS_NONE;
 	_cleanup_close_ int fd = open_file(path, O_RDONLY | O_NONBLOCK, 0, err);
-	struct restore restore = {.access = &access, .from = fd};
+	uint64_t file_size;
 	struct stat st;
 	int r;
 
@@ -161,11 +101,94 @@ int volume_restore(const struct state *state, struct key_service *keys, const ch
 		return fd;
 	if (fstat(fd, &st) < 0)
 		return caisson_fail(err, errno, "stat %s", path);
-	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > BACKUP_MOST)
+	file_size = (uint64_t)st.st_size;
+	if (!S_ISREG(st.st_mode) || file_size > BACKUP_MOST)
 		return caisson_refuse(err, EINVAL, "%s is no backup of a header", path);
-	restore.size = (uint64_t)st.st_size;
-	r = volume_access_lock(state, keys, name, "restore", false, &access, err);
+	restore->copy = memfd_create("backup", MFD_CLOEXEC);
+	if (restore->copy < 0 || copy_fd(fd, restore->copy, path, err) < 0)
+		return caisson_fail(err, errno, "read %s", path);
+	snprintf(restore->path, sizeof(restore->path), "/proc/self/fd/%d", restore->copy);
+	r = luks_header_size(restore->path, &restore->size, err);
 	if (r == 0)
-		r = check_backup(&restore, path, force, err);
-	return r < 0 ? r : restore_bytes(&access, &restore, err);
+		r = luks_areas_check(restore->path, err);
+	if (r < 0)
+		return caisson_wrap(err, "%s", path);
+	if (restore->size > file_size)
+		return caisson_refuse(err, EBADMSG, "%s is cut short", path);
+	if (restore->size < file_size)
+		return caisson_refuse(err, EINVAL,
+			"%s is no backup of a header: there is more behind it (a container?)",
+			path);
+	return 0;
+}
+
+/* Beside the service's record a backup must still be opened by the service's key: one from before a
+   change of it would lock the volume. */
+static int check_service(const struct restore *restore, struct caisson_error *err)
+{
+	const struct volume_access *access = restore->access;
+	struct luks_key key = {.kind = LUKS_KEY_MACHINE};
+	struct luks_opened opened = {.keyslot = 0};
+	int r;
+
+	if (!access->has_record)
+		return 0;
+	r = key_service_unwrap(access->keys, access->name, &key.secret, err);
+	if (r == 0)
+		r = luks_open(restore->path, &key, NULL, &opened, err);
+	secret_done(&opened.volume_key);
+	secret_done(&key.secret);
+	if (r != -ENOKEY)
+		return r;
+	caisson_refuse(err, EPERM, "the key service's key does not open this backup");
+	return caisson_hint(err,
+		"it is from before a change of that key; with --force, and another key that opens "
+		"it, it can be had all the same");
+}
+
+/* What is put back must fit what it is put before; of another volume it would make noise of the
+ * data. */
+static int check_backup(const struct restore *restore, bool force, struct caisson_error *err)
+{
+	const struct volume_access *access = restore->access;
+	struct luks_header backup, now;
+	int r = luks_inspect(restore->path, &backup, err);
+
+	if (r < 0)
+		return r;
+	if (restore->size > backup.facts.data_offset ||
+		backup.facts.data_offset >= access->blocks->size)
+		return caisson_refuse(err, EBADMSG, "the backup does not fit this container");
+	if (access->has_record && strcmp(access->record.facts.uuid, backup.facts.uuid) != 0)
+		return caisson_refuse(err, EPERM,
+			"the backup is of another volume: its UUID is %s, and not %s",
+			backup.facts.uuid, access->record.facts.uuid);
+	if (force)
+		return 0;
+	if (luks_inspect(access->path, &now, NULL) == 0 &&
+		(strcmp(now.facts.uuid, backup.facts.uuid) != 0 ||
+			now.facts.data_offset != backup.facts.data_offset)) {
+		caisson_refuse(err, EPERM,
+			"the backup is of another volume: its UUID is %s, and not %s",
+			backup.facts.uuid, now.facts.uuid);
+		return caisson_hint(err, "--force puts it there all the same");
+	}
+	return check_service(restore, err);
+}
+
+int volume_restore(const struct state *state, struct key_service *keys, const char *name,
+	const char *path, bool force, struct caisson_error *err)
+{
+	_cleanup_volume_access_ struct volume_access access = VOLUME_ACCESS_NONE;
+	struct restore restore = {.access = &access, .copy = -1};
+	int r = load_backup(&restore, path, err);
+
+	if (r == 0)
+		r = volume_access_lock(state, keys, name, "restore", false, &access, err);
+	if (r == 0)
+		r = check_backup(&restore, force, err);
+	if (r == 0)
+		r = write_through(&access, restore.copy, restore.size, err);
+	closep(&restore.copy);
+	return r;
 }

@@ -116,7 +116,7 @@ int volume_inspect(const struct state *state, struct key_service *keys, const ch
 	if (r == 0)
 		r = volumes_lock(&layout, &lock, err);
 	if (r == 0)
-		r = volume_recover(&layout, keys, name, err);
+		r = volume_recover_quietly(&layout, keys, name, err);
 	if (r < 0)
 		return r;
 	if (!volume_exists(&layout))

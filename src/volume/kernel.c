@@ -53,29 +53,21 @@ static char *find_mapping(const char *name)
 	return NULL;
 }
 
-static bool loop_has(const char *loop, const struct stat *container)
-{
-	_cleanup_free_ char *path = format_string("/sys/block/%s/loop/backing_file", loop);
-	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
-	struct stat st;
-
-	if (path == NULL || read_file(path, 8192, &text, NULL) < 0 || text.data == NULL)
-		return false;
-	text.data[strcspn(text.data, "\n")] = '\0';
-	return stat(text.data, &st) == 0 && st.st_dev == container->st_dev &&
-	       st.st_ino == container->st_ino;
-}
-
 /* Whether what the mapping stands on is the container: the device itself, or a loop device of it.
  */
 static bool stands_on(const char *mapping, const struct volume_layout *layout)
 {
 	_cleanup_free_ char *slaves = path_join(mapping, "slaves");
 	_cleanup_closedir_ DIR *directory = slaves != NULL ? opendir(slaves) : NULL;
+	_cleanup_close_ int fd = open(layout->container, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	_cleanup_free_ char *loop = NULL;
 	struct dirent *entry;
 	struct stat st;
 
-	if (stat(layout->container, &st) < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return false;
+	/* By what the kernel has open, and not by a name that it had. */
+	if (!layout->on_device && loop_find(fd, &loop, NULL) != 1)
 		return false;
 	while (directory != NULL && (entry = readdir(directory)) != NULL) {
 		_cleanup_free_ char *dev = format_string("%s/%s/dev", slaves, entry->d_name);
@@ -85,10 +77,28 @@ static bool stands_on(const char *mapping, const struct volume_layout *layout)
 			continue;
 		snprintf(number, sizeof(number), "%u:%u", major(st.st_rdev), minor(st.st_rdev));
 		if (layout->on_device ? dev != NULL && has_line(dev, number)
-				      : loop_has(entry->d_name, &st))
+				      : strcmp(path_base(loop), entry->d_name) == 0)
 			return true;
 	}
 	return false;
+}
+
+int kernel_loop_of_path(const char *file, char **ret_loop, struct caisson_error *err)
+{
+	_cleanup_closedir_ DIR *blocks = opendir("/sys/block");
+	struct dirent *entry;
+
+	*ret_loop = NULL;
+	while (blocks != NULL && (entry = readdir(blocks)) != NULL) {
+		_cleanup_free_ char *path =
+			format_string("/sys/block/%s/loop/backing_file", entry->d_name);
+
+		if (strncmp(entry->d_name, "loop", 4) != 0 || path == NULL || !has_line(path, file))
+			continue;
+		*ret_loop = path_join("/dev", entry->d_name);
+		return *ret_loop != NULL ? 0 : caisson_fail(err, ENOMEM, "find a loop device");
+	}
+	return 0;
 }
 
 int kernel_is_open(const struct volume_layout *layout, const char *volume, bool *ret_open,

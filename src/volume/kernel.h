@@ -22,6 +22,9 @@ int kernel_open(struct volume_access *access, unsigned int flags, struct caisson
 /* Waits until the kernel has given the container back, at most 10 seconds. */
 int kernel_close(const struct volume_layout *layout, const char *volume, bool later,
 	struct caisson_error *err);
+/* The loop device that was made of a file of this name, which need not be there any more; NULL when
+   there is none. Owned by the caller. */
+int kernel_loop_of_path(const char *file, char **ret_loop, struct caisson_error *err);
 /* The loop device under the mapping takes the size of its file, and the mapping of the loop device.
  */
 int kernel_resize(struct volume_access *access, struct caisson_error *err);

@@ -47,6 +47,14 @@ int volume_missing(const char *name, struct caisson_error *err);
  */
 #define VOLUMES_LOCK_WAIT_S 30
 int volumes_lock(const struct volume_layout *layout, int *ret_lock, struct caisson_error *err);
+/*
+ * The lock on one volume's folder, held while it is opened, closed, mounted, resized or destroyed
+ * on this host: of two such commands one waits, at most VOLUME_LOCK_WAIT_S. -ENOENT when there is
+ * no such volume, or none any more. What takes the lock on the volumes, too, takes it inside.
+ */
+#define VOLUME_LOCK_WAIT_S 120
+int volume_lock_name(const struct volume_layout *layout, const char *name, int *ret_lock,
+	struct caisson_error *err);
 /* Opens and locks the container. -EBUSY, naming the holder, when another has it; -ENOENT. */
 int volume_lock_container(const struct volume_layout *layout, const char *name, int flags,
 	int *ret_fd, struct caisson_error *err);
@@ -62,7 +70,10 @@ void volume_read_holder(const struct volume_layout *layout, struct volume_holder
 int volume_write_holder(
 	const struct volume_layout *layout, const char *text, struct caisson_error *err);
 
-/* Undoes what a create of @name left that was killed between its key and its folder. Under the lock
-   on the volumes. */
+/* 1 when there was something to undo, -EBUSY while its maker is at work. Undoes what a create of
+   @name left that was killed between its key and its folder. Under the lock on the volumes. */
 int volume_recover(const struct volume_layout *layout, struct key_service *keys, const char *name,
 	struct caisson_error *err);
+/* The same for those who only look: what is being made is not there yet. 0. */
+int volume_recover_quietly(const struct volume_layout *layout, struct key_service *keys,
+	const char *name, struct caisson_error *err);

@@ -15,24 +15,57 @@
 
 #define LOCK_TRY_US 2000
 
+/* A holder that was stopped must not stop us: flock() itself would wait for ever. */
+static int wait_for_lock(int fd, const char *path, unsigned int seconds, struct caisson_error *err)
+{
+	uint64_t until = now_usec() + seconds * UINT64_C(1000000);
+	const struct timespec pause = {.tv_nsec = LOCK_TRY_US * 1000};
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return caisson_fail(err, errno, "lock %s", path);
+		if (now_usec() > until)
+			return caisson_refuse(err, EBUSY,
+				"another command has held the lock on %s for %u seconds", path,
+				seconds);
+		(void)nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 int volumes_lock(const struct volume_layout *layout, int *ret_lock, struct caisson_error *err)
 {
 	_cleanup_close_ int fd = open_file(layout->volumes, O_RDONLY | O_DIRECTORY, 0, err);
-	uint64_t until = now_usec() + VOLUMES_LOCK_WAIT_S * UINT64_C(1000000);
-	const struct timespec pause = {.tv_nsec = LOCK_TRY_US * 1000};
+	int r = fd < 0 ? fd : wait_for_lock(fd, layout->volumes, VOLUMES_LOCK_WAIT_S, err);
 
-	if (fd < 0)
-		return fd;
-	/* A holder that was stopped must not stop us: flock() itself would wait for ever. */
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return caisson_fail(err, errno, "lock %s", layout->volumes);
-		if (now_usec() > until)
-			return caisson_refuse(err, EBUSY,
-				"another command has held the lock on %s for %d seconds",
-				layout->volumes, VOLUMES_LOCK_WAIT_S);
-		(void)nanosleep(&pause, NULL);
-	}
+	if (r == 0)
+		*ret_lock = take_fd(&fd);
+	return r;
+}
+
+/* While we waited, it may have been destroyed, and another one made. */
+static bool still_there(int fd, const char *path)
+{
+	struct stat ours, theirs;
+
+	return fstat(fd, &ours) == 0 && lstat(path, &theirs) == 0 && ours.st_ino == theirs.st_ino &&
+	       ours.st_dev == theirs.st_dev;
+}
+
+int volume_lock_name(const struct volume_layout *layout, const char *name, int *ret_lock,
+	struct caisson_error *err)
+{
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	if (!volume_exists(layout))
+		return volume_missing(name, err);
+	fd = open_file(layout->folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, err);
+	r = fd < 0 ? fd : wait_for_lock(fd, layout->folder, VOLUME_LOCK_WAIT_S, err);
+	if (r < 0)
+		return r;
+	if (!still_there(fd, layout->folder))
+		return volume_missing(name, err);
 	*ret_lock = take_fd(&fd);
 	return 0;
 }

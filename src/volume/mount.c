@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -118,21 +117,14 @@ static int make_target(const struct caisson_volume_open_options *options,
 	return 0;
 }
 
-static int mount_once(const struct volume_layout *layout, const char *name,
+/* What is open, or was just opened. */
+static int mount_it(const struct volume_layout *layout, const char *name,
 	const struct caisson_volume_open_options *options, struct caisson_volume_opened *opened,
 	struct caisson_error *err)
 {
 	_cleanup_free_ char *target = NULL;
-	_cleanup_close_ int lock = -1;
-	int r = volumes_lock(layout, &lock, err);
+	int r = make_target(options, layout, &target, err);
 
-	/* Again, under the lock: of two that mount at once one finds what the other did. */
-	if (r == 0)
-		r = opened_look(layout, name, opened, err);
-	if (r == 0)
-		return caisson_refuse(err, EIO, "the volume %s was closed by somebody", name);
-	if (r > 0)
-		r = make_target(options, layout, &target, err);
 	if (r < 0)
 		return r;
 	if (opened->mount_point[0] != '\0')
@@ -140,8 +132,11 @@ static int mount_once(const struct volume_layout *layout, const char *name,
 			       ? 0
 			       : refuse_elsewhere(opened, name, err);
 	r = mount_opened(opened, target, options, err);
-	if (r < 0)
+	if (r < 0) {
+		/* One that we made; what was there stays, if it is not empty. */
+		(void)rmdir(target);
 		return r;
+	}
 	snprintf(opened->mount_point, sizeof(opened->mount_point), "%s", target);
 	return 0;
 }
@@ -152,53 +147,33 @@ int volume_mount(const struct state *state, struct key_service *keys, const char
 {
 	_cleanup_volume_layout_ struct volume_layout layout = VOLUME_LAYOUT_NONE;
 	struct caisson_volume_opened opened = {.was_open = false};
-	char why[sizeof(opened.why)];
-	bool was_open;
+	_cleanup_close_ int lock = -1;
 	int r = volume_layout(state, name, &layout, err);
 
 	if (r == 0)
-		r = volume_open(state, keys, name, key, options, &opened, err);
+		r = volume_lock_name(&layout, name, &lock, err);
+	if (r == 0)
+		r = opened_open(state, keys, name, key, options, &opened, err);
 	if (r < 0)
 		return r;
-	was_open = opened.was_open;
-	memcpy(why, opened.why, sizeof(why));
-	r = mount_once(&layout, name, options, &opened, err);
+	r = mount_it(&layout, name, options, &opened, err);
 	if (r < 0) {
 		/* As it was before. */
-		if (!was_open)
-			(void)volume_unmount(state, name, false, NULL);
+		if (!opened.was_open)
+			(void)opened_close(&layout, name, &opened, false, NULL);
 		return r;
 	}
-	opened.was_open = was_open;
-	memcpy(opened.why, why, sizeof(why));
 	*ret_opened = opened;
 	return 0;
 }
 
-static int unmount_point(const char *point, bool fuse, bool lazy, struct caisson_error *err)
-{
-	const char *const argv[] = {"fusermount3", "-u", lazy ? "-z" : "-q", "--", point, NULL};
-
-	if (fuse && geteuid() != 0)
-		return process_run(argv, NULL, NULL, err);
-	if (umount2(point, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0 || errno == EINVAL ||
-		errno == ENOENT)
-		return 0;
-	if (errno == EBUSY) {
-		caisson_refuse(err, EBUSY, "%s cannot be unmounted: files are open in it", point);
-		return caisson_hint(err, "find who has them: fuser -vm %s", point);
-	}
-	return caisson_fail(err, errno, "unmount %s", point);
-}
-
 int opened_unmount(const struct caisson_volume_opened *opened, bool lazy, struct caisson_error *err)
 {
-	_cleanup_strv_ struct strv points = STRV_INIT;
+	_cleanup_mount_points_ struct mount_points points = MOUNT_POINTS_NONE;
 	int r = opened_mounts(opened, &points, err);
 
 	for (size_t i = points.count; r == 0 && i-- > 0;)
-		r = unmount_point(
-			points.items[i], opened->way == CAISSON_VOLUME_USERSPACE, lazy, err);
+		r = mount_point_unmount(&points.items[i], lazy, err);
 	return r;
 }
 
@@ -210,14 +185,14 @@ int volume_unmount(
 	_cleanup_close_ int lock = -1;
 	int r = volume_layout(state, name, &layout, err);
 
-	if (r == 0 && !volume_exists(&layout))
-		r = volume_missing(name, err);
 	if (r == 0)
-		r = volumes_lock(&layout, &lock, err);
+		r = volume_lock_name(&layout, name, &lock, err);
 	if (r == 0)
 		r = opened_look(&layout, name, &opened, err);
-	if (r <= 0)
+	if (r < 0)
 		return r;
+	if (r == 0)
+		return opened_sweep(&layout, name, err);
 	r = opened_unmount(&opened, lazy, err);
 	if (r == 0)
 		r = opened_close(&layout, name, &opened, lazy, err);

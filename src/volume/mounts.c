@@ -2,12 +2,18 @@
 #include "volume/mounts.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "base/macros.h"
+#include "base/process.h"
+#include "base/strbuf.h"
 
 /* Spaces, tabs, newlines and backslashes stand as three octal digits. */
 static void unescape(char *text)
@@ -27,11 +33,12 @@ static void unescape(char *text)
 	*to = '\0';
 }
 
-/* proc_pid_mountinfo(5): "36 35 98:0 /root /mount/point options optional... - type source options"
- */
+/* proc_pid_mountinfo(5):
+   "36 35 98:0 /root /mount/point options optional... - type source options" */
 struct line {
+	uint64_t id;
 	dev_t device;
-	char *point, *source;
+	char *point, *type, *source, *options;
 };
 
 static bool parse(char *text, struct line *line)
@@ -49,48 +56,89 @@ static bool parse(char *text, struct line *line)
 	}
 	if (sscanf(fields[2], "%u:%u", &major, &minor) != 2)
 		return false;
+	line->id = strtoull(fields[0], NULL, 10);
 	line->device = makedev(major, minor);
 	line->point = fields[4];
-	(void)strtok_r(separator + 3, " ", &save);
-	line->source = strtok_r(NULL, " \n", &save);
-	if (line->source == NULL)
+	line->type = strtok_r(separator + 3, " ", &save);
+	line->source = strtok_r(NULL, " ", &save);
+	line->options = strtok_r(NULL, " \n", &save);
+	if (line->options == NULL)
 		return false;
 	unescape(line->point);
 	unescape(line->source);
 	return true;
 }
 
-/* btrfs has device numbers of its own: there the source tells. */
+/* The kernel says which device it is. btrfs has numbers of its own: there the source tells, which
+   the kernel writes; that of other filesystems without a device (FUSE) anybody can choose. */
 static bool is_of_device(const struct line *line, dev_t device)
 {
 	struct stat st;
 
 	if (line->device == device)
 		return true;
-	return major(line->device) == 0 && strncmp(line->source, "/dev/", 5) == 0 &&
-	       stat(line->source, &st) == 0 && S_ISBLK(st.st_mode) && st.st_rdev == device;
+	return strcmp(line->type, "btrfs") == 0 && stat(line->source, &st) == 0 &&
+	       S_ISBLK(st.st_mode) && st.st_rdev == device;
 }
 
-static int collect(
-	const dev_t *device, const char *source, struct strv *points, struct caisson_error *err)
+static bool is_of_file(const struct line *line, const char *file)
 {
-	_cleanup_fclose_ FILE *file = fopen("/proc/self/mountinfo", "re");
+	char user[32];
+	const char *at = line->options;
+
+	if (strncmp(line->type, "fuse", 4) != 0 || strcmp(line->source, file) != 0)
+		return false;
+	/* The kernel puts it there, and says who mounted it. */
+	snprintf(user, sizeof(user), "user_id=%u", geteuid());
+	for (; at != NULL; at = strchr(at, ',')) {
+		size_t length;
+
+		at += *at == ',';
+		length = strcspn(at, ",");
+		if (length == strlen(user) && strncmp(at, user, length) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int add(struct mount_points *points, const struct line *line, struct caisson_error *err)
+{
+	struct mount_point *grown =
+		reallocarray(points->items, points->count + 1, sizeof(*points->items));
+
+	if (grown == NULL)
+		return caisson_fail(err, ENOMEM, "list the mounts");
+	points->items = grown;
+	grown[points->count] = (struct mount_point){.path = strdup(line->point),
+		.id = line->id,
+		.fuse = strncmp(line->type, "fuse", 4) == 0};
+	if (grown[points->count].path == NULL)
+		return caisson_fail(err, ENOMEM, "list the mounts");
+	points->count++;
+	return 0;
+}
+
+static int collect(const dev_t *device, const char *file, struct mount_points *points,
+	struct caisson_error *err)
+{
+	_cleanup_fclose_ FILE *mounts = fopen("/proc/self/mountinfo", "re");
 	_cleanup_free_ char *text = NULL;
 	size_t size = 0;
+	int r = 0;
 
-	if (file == NULL)
+	if (mounts == NULL)
 		return caisson_fail(err, errno, "read /proc/self/mountinfo");
-	while (getline(&text, &size, file) > 0) {
+	while (r == 0 && getline(&text, &size, mounts) > 0) {
 		struct line line;
 
-		if (parse(text, &line) && (device != NULL ? is_of_device(&line, *device)
-							  : strcmp(line.source, source) == 0))
-			strv_add(points, line.point);
+		if (parse(text, &line) &&
+			(device != NULL ? is_of_device(&line, *device) : is_of_file(&line, file)))
+			r = add(points, &line, err);
 	}
-	return strv_ok(points) ? 0 : caisson_fail(err, ENOMEM, "list the mounts");
+	return r;
 }
 
-int mounts_of_device(const char *device, struct strv *points, struct caisson_error *err)
+int mounts_of_device(const char *device, struct mount_points *points, struct caisson_error *err)
 {
 	struct stat st;
 
@@ -99,7 +147,48 @@ int mounts_of_device(const char *device, struct strv *points, struct caisson_err
 	return collect(&st.st_rdev, NULL, points, err);
 }
 
-int mounts_of_source(const char *source, struct strv *points, struct caisson_error *err)
+int mounts_of_file(const char *file, struct mount_points *points, struct caisson_error *err)
 {
-	return collect(NULL, source, points, err);
+	return collect(NULL, file, points, err);
+}
+
+/* A folder above may have been replaced since by whoever may write there. */
+static bool is_there(const struct mount_point *point)
+{
+	struct statx st;
+
+	if (statx(AT_FDCWD, point->path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
+		    STATX_MNT_ID, &st) < 0)
+		return errno == ENOTCONN || errno == EIO; /* its server is gone */
+	return (st.stx_mask & STATX_MNT_ID) == 0 || st.stx_mnt_id == point->id;
+}
+
+static int unmount_by_helper(const char *path, bool lazy, struct caisson_error *err)
+{
+	const char *const argv[] = {"fusermount3", "-u", lazy ? "-z" : "-q", "--", path, NULL};
+
+	return process_run(argv, NULL, NULL, err);
+}
+
+int mount_point_unmount(const struct mount_point *point, bool lazy, struct caisson_error *err)
+{
+	if (!is_there(point))
+		return 0;
+	if (point->fuse && geteuid() != 0)
+		return unmount_by_helper(point->path, lazy, err);
+	if (umount2(point->path, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0 ||
+		errno == EINVAL || errno == ENOENT)
+		return 0;
+	if (errno != EBUSY)
+		return caisson_fail(err, errno, "unmount %s", point->path);
+	caisson_refuse(err, EBUSY, "%s cannot be unmounted: files are open in it", point->path);
+	return caisson_hint(err, "find who has them: fuser -vm %s", point->path);
+}
+
+void mount_points_done(struct mount_points *points)
+{
+	for (size_t i = 0; i < points->count; i++)
+		free(points->items[i].path);
+	free(points->items);
+	*points = MOUNT_POINTS_NONE;
 }

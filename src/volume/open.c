@@ -2,6 +2,7 @@
 /* A volume opened on this host, and closed: through the kernel where that can be had, else by a
    process that serves it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -16,20 +17,19 @@
 #include "base/process.h"
 #include "volume/access.h"
 #include "volume/kernel.h"
-#include "volume/mounts.h"
 #include "volume/opened.h"
 
 #define CLOSE_SECONDS 120 /* for what is written at the end */
 #define FILE_SECONDS  5
 
-/* Who keeps others out while no command of ours runs. */
-static int name_holder(
-	const struct volume_layout *layout, const char *text, struct caisson_error *err)
+/* Who keeps others out while no command of ours runs. For people: without it, they are kept out all
+   the same. */
+static void name_holder(const struct volume_layout *layout, const char *text)
 {
 	_cleanup_close_ int lock = -1;
-	int r = volumes_lock(layout, &lock, err);
 
-	return r < 0 ? r : volume_write_holder(layout, text, err);
+	if (volumes_lock(layout, &lock, NULL) == 0)
+		(void)volume_write_holder(layout, text, NULL);
 }
 
 static int open_by_kernel(struct volume_access *access,
@@ -45,9 +45,43 @@ static int open_by_kernel(struct volume_access *access,
 	if (r < 0)
 		return r;
 	snprintf(holder, sizeof(holder), "this host (/dev/mapper/caisson-%s)", access->name);
-	r = name_holder(&access->layout, holder, err);
-	if (r < 0)
-		(void)kernel_close(&access->layout, access->name, false, NULL);
+	name_holder(&access->layout, holder);
+	return 0;
+}
+
+/* Mounts on a loop device whose file nobody serves any more. */
+static int sweep_loop(const struct volume_layout *layout, struct caisson_error *err)
+{
+	_cleanup_mount_points_ struct mount_points points = MOUNT_POINTS_NONE;
+	_cleanup_free_ char *file =
+		format_string("%s/%s/%s", layout->open, ATTACH_FILE_FOLDER, ATTACH_FILE_NAME);
+	_cleanup_free_ char *loop = NULL;
+	int r = file != NULL ? mounts_of_file(file, &points, err)
+			     : caisson_fail(err, ENOMEM, "clean up");
+
+	if (r == 0)
+		r = kernel_loop_of_path(file, &loop, err);
+	if (r == 0 && loop != NULL)
+		r = mounts_of_device(loop, &points, err);
+	for (size_t i = points.count; r == 0 && i-- > 0;)
+		r = mount_point_unmount(&points.items[i], true, err);
+	if (r == 0 && loop != NULL)
+		(void)loop_detach(loop, NULL);
+	return r;
+}
+
+/* What a server left that was killed. */
+int opened_sweep_locked(const struct volume_layout *layout, struct caisson_error *err)
+{
+	int r;
+
+	if (access(layout->open, F_OK) < 0)
+		return 0;
+	r = sweep_loop(layout, err);
+	if (r == 0)
+		r = attach_sweep(layout->open, true, err);
+	if (r == 0 && rmdir(layout->open) < 0 && errno != ENOENT)
+		r = caisson_fail(err, errno, "remove %s", layout->open);
 	return r;
 }
 
@@ -76,10 +110,10 @@ static int open_by_server(struct volume_access *access,
 			"only the kernel can decrypt the volume %s (%s%s)", access->name,
 			access->luks.facts.cipher,
 			access->luks.integrity ? ", with integrity tags" : "");
-	r = make_directories(access->layout.open, 0700, err);
-	/* What a killed server left. */
+	/* What a killed server left; the container is ours. */
+	r = opened_sweep_locked(&access->layout, err);
 	if (r == 0)
-		r = attach_sweep(access->layout.open, true, err);
+		r = make_directories(access->layout.open, 0700, err);
 	if (r == 0)
 		r = attach_start(&attach, &started, err);
 	if (r < 0) {
@@ -87,7 +121,8 @@ static int open_by_server(struct volume_access *access,
 		return r;
 	}
 	snprintf(holder, sizeof(holder), "this host (process %d serves it)", (int)started.pid);
-	return name_holder(&access->layout, holder, err);
+	name_holder(&access->layout, holder);
+	return 0;
 }
 
 static int open_either(struct volume_access *access,
@@ -129,27 +164,39 @@ static int check_open(const char *name, const struct caisson_volume_open_options
 	return 0;
 }
 
-int volume_open(const struct state *state, struct key_service *keys, const char *name,
-	const struct volume_key *key, const struct caisson_volume_open_options *options,
+/* Somebody has it: perhaps we ourselves, in the way that is wanted. */
+static int find_open(const struct state *state, const char *name,
+	const struct caisson_volume_open_options *options, const struct caisson_error *busy,
 	struct caisson_volume_opened *ret_opened, struct caisson_error *err)
 {
 	_cleanup_volume_layout_ struct volume_layout layout = VOLUME_LAYOUT_NONE;
+	int r = volume_layout(state, name, &layout, err);
+
+	if (r == 0)
+		r = opened_look(&layout, name, ret_opened, err);
+	if (r == 1)
+		return check_open(name, options, ret_opened, err);
+	if (r < 0)
+		return r;
+	if (err != NULL)
+		*err = *busy;
+	return -EBUSY;
+}
+
+int opened_open(const struct state *state, struct key_service *keys, const char *name,
+	const struct volume_key *key, const struct caisson_volume_open_options *options,
+	struct caisson_volume_opened *ret_opened, struct caisson_error *err)
+{
 	_cleanup_volume_access_ struct volume_access access = VOLUME_ACCESS_NONE;
 	struct caisson_error failure = {0};
 	char why[256] = "";
 	int r = volume_access_lock(
 		state, keys, name, "open", options->read_only, &access, &failure);
 
-	if (r == -EBUSY) {
-		r = volume_layout(state, name, &layout, err);
-		if (r == 0)
-			r = opened_look(&layout, name, ret_opened, err);
-		if (r == 1)
-			return check_open(name, options, ret_opened, err);
-		r = -EBUSY;
-	}
+	if (r == -EBUSY)
+		return find_open(state, name, options, &failure, ret_opened, err);
 	if (r < 0) {
-		if (err != NULL && failure.code != 0)
+		if (err != NULL)
 			*err = failure;
 		return r;
 	}
@@ -164,6 +211,19 @@ int volume_open(const struct state *state, struct key_service *keys, const char 
 		return r;
 	snprintf(ret_opened->why, sizeof(ret_opened->why), "%s", why);
 	return 0;
+}
+
+int volume_open(const struct state *state, struct key_service *keys, const char *name,
+	const struct volume_key *key, const struct caisson_volume_open_options *options,
+	struct caisson_volume_opened *ret_opened, struct caisson_error *err)
+{
+	_cleanup_volume_layout_ struct volume_layout layout = VOLUME_LAYOUT_NONE;
+	_cleanup_close_ int lock = -1;
+	int r = volume_layout(state, name, &layout, err);
+
+	if (r == 0)
+		r = volume_lock_name(&layout, name, &lock, err);
+	return r < 0 ? r : opened_open(state, keys, name, key, options, ret_opened, err);
 }
 
 static int refuse_mounted(
@@ -242,17 +302,22 @@ int opened_abort(const struct volume_layout *layout, const char *name,
 	return r < 0 ? r : attach_sweep(layout->open, true, err);
 }
 
-/* Folders of a server that was killed. */
-static int sweep_closed(const struct volume_layout *layout, struct caisson_error *err)
+int opened_sweep(const struct volume_layout *layout, const char *name, struct caisson_error *err)
 {
+	_cleanup_close_ int container = -1;
+	struct caisson_error failure = {0};
 	int r;
 
 	if (access(layout->open, F_OK) < 0)
 		return 0;
-	r = attach_sweep(layout->open, true, err);
-	if (r == 0 && rmdir(layout->open) < 0 && errno != ENOENT)
-		r = caisson_fail(err, errno, "remove %s", layout->open);
-	return r;
+	r = volume_lock_container(layout, name, O_RDONLY, &container, &failure);
+	/* Whoever has it, what is in the folder is theirs. */
+	if (r == -EBUSY) {
+		if (err != NULL)
+			*err = failure;
+		return r;
+	}
+	return opened_sweep_locked(layout, err);
 }
 
 int volume_close(const struct state *state, const char *name, struct caisson_error *err)
@@ -262,16 +327,14 @@ int volume_close(const struct state *state, const char *name, struct caisson_err
 	_cleanup_close_ int lock = -1;
 	int r = volume_layout(state, name, &layout, err);
 
-	if (r == 0 && !volume_exists(&layout))
-		r = volume_missing(name, err);
 	if (r == 0)
-		r = volumes_lock(&layout, &lock, err);
+		r = volume_lock_name(&layout, name, &lock, err);
 	if (r == 0)
 		r = opened_look(&layout, name, &opened, err);
 	if (r < 0)
 		return r;
 	if (r == 0)
-		return sweep_closed(&layout, err);
+		return opened_sweep(&layout, name, err);
 	if (opened.mount_point[0] != '\0')
 		return refuse_mounted(&opened, name, err);
 	return opened_close(&layout, name, &opened, false, err);

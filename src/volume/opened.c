@@ -11,7 +11,6 @@
 #include "attach/loop.h"
 #include "base/path.h"
 #include "volume/kernel.h"
-#include "volume/mounts.h"
 
 void opened_loop(const struct caisson_volume_opened *opened, char *ret_path, size_t size)
 {
@@ -23,8 +22,8 @@ void opened_loop(const struct caisson_volume_opened *opened, char *ret_path, siz
 		snprintf(ret_path, size, "%s", path);
 }
 
-int opened_mounts(
-	const struct caisson_volume_opened *opened, struct strv *points, struct caisson_error *err)
+int opened_mounts(const struct caisson_volume_opened *opened, struct mount_points *points,
+	struct caisson_error *err)
 {
 	char loop[256];
 	int r;
@@ -34,7 +33,7 @@ int opened_mounts(
 	if (opened->file[0] == '\0')
 		return 0;
 	/* fuse2fs names the file; the kernel has a loop device of it. */
-	r = mounts_of_source(opened->file, points, err);
+	r = mounts_of_file(opened->file, points, err);
 	if (r < 0)
 		return r;
 	opened_loop(opened, loop, sizeof(loop));
@@ -70,7 +69,7 @@ int opened_look(const struct volume_layout *layout, const char *name,
 	struct caisson_volume_opened *ret_opened, struct caisson_error *err)
 {
 	struct caisson_volume_opened opened = {.way = CAISSON_VOLUME_ANY};
-	_cleanup_strv_ struct strv points = STRV_INIT;
+	_cleanup_mount_points_ struct mount_points points = MOUNT_POINTS_NONE;
 	struct caisson_error nobody = {0};
 	struct attach_status status;
 	bool mapped = false;
@@ -96,7 +95,7 @@ int opened_look(const struct volume_layout *layout, const char *name,
 		return r;
 	if (points.count > 0)
 		snprintf(opened.mount_point, sizeof(opened.mount_point), "%s",
-			points.items[points.count - 1]);
+			points.items[points.count - 1].path);
 	*ret_opened = opened;
 	return 1;
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -13,7 +14,7 @@
 
 #define PENDING_MOST 8192
 
-/* Its header is on a device already: erased, if it is that one still. */
+/* Its header is on a device already: erased, if it is that one still. 1 when it was. */
 static int erase_device(const char *device, const char *uuid, struct caisson_error *err)
 {
 	_cleanup_close_ int fd = -1;
@@ -25,46 +26,73 @@ static int erase_device(const char *device, const char *uuid, struct caisson_err
 	if (device[0] != '/' || luks_inspect(device, &header, NULL) < 0 ||
 		strcmp(header.facts.uuid, uuid) != 0)
 		return 0;
-	/* Locked while whoever makes it is alive. */
 	r = volume_device_open(device, true, &fd, err);
 	if (r < 0)
 		return r;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return luks_erase(path, err);
+	r = luks_erase(path, err);
+	return r < 0 ? r : 1;
 }
 
+/* 1 when there was a header on a device, or a key. */
 static int undo(struct key_service *keys, const char *name, char *text, struct caisson_error *err)
 {
 	char *device = strchr(text, '\n');
+	struct caisson_error none = {0};
 	struct key_record record;
-	int r = 0;
+	int erased = 0, r;
 
 	if (device != NULL) {
 		*device++ = '\0';
 		device[strcspn(device, "\n")] = '\0';
-		r = erase_device(device, text, err);
+		erased = erase_device(device, text, err);
 	}
-	if (r < 0)
-		return r;
-	r = key_service_find(keys, name, &record, err);
+	if (erased < 0)
+		return erased;
+	r = key_service_find(keys, name, &record, &none);
 	if (r == 0 && strcmp(record.facts.uuid, text) == 0)
-		r = key_service_remove(keys, name, err);
-	return r == -ENOENT || r > 0 ? 0 : r;
+		r = key_service_remove(keys, name, &none);
+	if (r < 0 && r != -ENOENT) {
+		if (err != NULL)
+			*err = none;
+		return r;
+	}
+	return erased > 0 || r > 0;
 }
 
 int volume_recover(const struct volume_layout *layout, struct key_service *keys, const char *name,
 	struct caisson_error *err)
 {
+	_cleanup_close_ int fd =
+		open(layout->pending, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
-	int r = read_file(layout->pending, PENDING_MOST, &text, err);
+	int r;
 
-	if (r == -ENOENT)
-		return 0;
+	if (fd < 0)
+		return errno == ENOENT ? 0 : caisson_fail(err, errno, "open %s", layout->pending);
+	/* Its maker holds a lock on it for as long as it is at work. */
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return caisson_refuse(
+			err, EBUSY, "the volume %s is being made by another command", name);
+	r = read_to_end(fd, PENDING_MOST, layout->pending, &text, err);
 	if (r == 0 && !volume_exists(layout) && text.data != NULL)
 		r = undo(keys, name, text.data, err);
 	if (r < 0)
 		return r;
 	if (unlink(layout->pending) < 0 && errno != ENOENT)
 		return caisson_fail(err, errno, "remove %s", layout->pending);
-	return 0;
+	return r;
+}
+
+int volume_recover_quietly(const struct volume_layout *layout, struct key_service *keys,
+	const char *name, struct caisson_error *err)
+{
+	struct caisson_error failure = {0};
+	int r = volume_recover(layout, keys, name, &failure);
+
+	if (r >= 0 || r == -EBUSY)
+		return 0;
+	if (err != NULL)
+		*err = failure;
+	return r;
 }

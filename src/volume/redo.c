@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/path.h"
@@ -46,12 +47,11 @@ static uint32_t find(const struct redo *redo, uint64_t block)
 
 static int grow(struct redo *redo, struct caisson_error *err)
 {
-	uint32_t capacity = redo->capacity > 0 ? redo->capacity * 2 : 1024;
+	uint32_t capacity = redo->capacity > 0 ? redo->capacity * 2 : 1024, *places;
 	uint64_t *slots;
-	uint32_t *places;
 
 	if (capacity > REDO_COUNT_MOST)
-		return caisson_fail(err, EFBIG, "record a change");
+		return caisson_refuse(err, EFBIG, "a change has too many blocks");
 	slots = reallocarray(redo->slots, capacity, sizeof(*slots));
 	if (slots == NULL)
 		return caisson_fail(err, ENOMEM, "record a change");
@@ -222,14 +222,73 @@ void redo_set_size(struct redo *redo, uint64_t size)
 	redo->blocks.size = size;
 }
 
+static int compare_blocks(const void *a, const void *b)
+{
+	uint64_t one = *(const uint64_t *)a, other = *(const uint64_t *)b;
+
+	return one < other ? -1 : one > other;
+}
+
+static int reserve(int container, uint64_t offset, uint64_t length, struct caisson_error *err)
+{
+	if (fallocate(container, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)length) == 0 ||
+		errno == EOPNOTSUPP)
+		return 0;
+	return caisson_fail(err, errno, "make room for a change of the container");
+}
+
+/* What is going to be written has its room before it is decided that it will be: a change that
+   cannot be made must not be promised. */
+static int reserve_all(const struct redo *redo, int container, struct caisson_error *err)
+{
+	_cleanup_free_ uint64_t *blocks = calloc(redo->count + 1, sizeof(*blocks));
+	int r = 0;
+
+	if (blocks == NULL)
+		return caisson_fail(err, ENOMEM, "make room for a change");
+	memcpy(blocks, redo->slots, redo->count * sizeof(*blocks));
+	qsort(blocks, redo->count, sizeof(*blocks), compare_blocks);
+	for (uint32_t i = 0, end; r == 0 && i < redo->count; i = end) {
+		for (end = i + 1; end < redo->count && blocks[end] == blocks[end - 1] + 1; end++)
+			;
+		if (blocks[i] * REDO_BLOCK < redo->blocks.size)
+			r = reserve(container, blocks[i] * REDO_BLOCK,
+				(uint64_t)(end - i) * REDO_BLOCK, err);
+	}
+	return r;
+}
+
+static int prepare(const struct redo *redo, int container, struct caisson_error *err)
+{
+	struct stat st;
+	int r;
+
+	if (fstat(container, &st) < 0)
+		return caisson_fail(err, errno, "stat the container");
+	if (!S_ISREG(st.st_mode))
+		return 0;
+	if ((uint64_t)st.st_size < redo->blocks.size &&
+		ftruncate(container, (off_t)redo->blocks.size) < 0)
+		return caisson_fail(err, errno, "make the container as large as %llu bytes",
+			(unsigned long long)redo->blocks.size);
+	r = reserve_all(redo, container, err);
+	/* Longer for nothing: as it was. */
+	if (r < 0 && (uint64_t)st.st_size < redo->blocks.size &&
+		ftruncate(container, st.st_size) < 0)
+		return r;
+	return r;
+}
+
 int redo_commit(struct redo *redo, int container, struct caisson_error *err)
 {
 	int r;
 
 	if (redo->count == 0 && redo->blocks.size == redo->container->size)
 		return 0;
-	r = redo_journal_seal(
-		redo->staging.fd, redo->slots, redo->count, redo->blocks.size, redo->secret, err);
+	r = prepare(redo, container, err);
+	if (r == 0)
+		r = redo_journal_seal(redo->staging.fd, redo->slots, redo->count, redo->blocks.size,
+			redo->secret, err);
 	if (r == 0)
 		r = staging_publish(&redo->staging, REDO_NAME, err);
 	if (r < 0)
