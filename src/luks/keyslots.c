@@ -96,6 +96,12 @@ static int add_recovery_token(struct luks_device *device, int number, struct cai
 	return r < 0 ? luks_device_fail(device, r, err, "mark the recovery key") : 0;
 }
 
+static int refuse_full(struct caisson_error *err)
+{
+	caisson_refuse(err, ENOSPC, "the header has no room for another keyslot");
+	return caisson_hint(err, "remove one that is not needed: caisson volume key list, remove");
+}
+
 int luks_keyslot_add(struct luks_device *device, const struct secret *volume_key,
 	const struct luks_key *key, int number, struct caisson_error *err)
 {
@@ -112,6 +118,9 @@ int luks_keyslot_add(struct luks_device *device, const struct secret *volume_key
 		r = crypt_keyslot_add_by_volume_key(device->context,
 			number < 0 ? CRYPT_ANY_SLOT : number, (const char *)volume_key->data,
 			volume_key->size, (const char *)key->secret.data, key->secret.size);
+	/* Of a free one that it was to find. */
+	if (r == -EINVAL && number < 0)
+		return refuse_full(err);
 	if (r < 0)
 		return luks_device_fail(device, r, err, "make a keyslot");
 	number = r;

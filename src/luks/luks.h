@@ -141,6 +141,8 @@ int luks_activate_passphrase(const char *path, const char *name, const struct se
 	struct caisson_error *err);
 int luks_deactivate(const char *name, struct caisson_error *err);
 
+#define LUKS_KEYSLOTS_MOST 32 /* the specification's bound */
+
 /* One keyslot, for people. */
 struct luks_keyslot_info {
 	unsigned int number;
@@ -156,7 +158,7 @@ struct luks_header {
 	uint64_t metadata_size, keyslots_size; /* bytes */
 	char label[48];
 	bool integrity;
-	struct luks_keyslot_info slots[32]; /* the first @keyslots of them */
+	struct luks_keyslot_info slots[LUKS_KEYSLOTS_MOST]; /* the first @keyslots of them */
 };
 int luks_inspect(const char *path, struct luks_header *ret_header, struct caisson_error *err);
 /* Overwrites both headers and every keyslot area, also where the header is damaged, and syncs: no

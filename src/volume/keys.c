@@ -46,13 +46,23 @@ struct change {
 static int change_keyslots(const char *path, void *userdata, struct caisson_error *err)
 {
 	struct change *change = userdata;
-	int r = 0;
+	struct caisson_error full = {0};
+	int r;
 
-	if (change->added != NULL)
-		r = luks_key_add(path, change->volume_key, change->added, &change->keyslot, err);
-	if (r == 0 && change->removed != NONE)
+	if (change->added == NULL)
+		return luks_key_remove(path, change->removed, err);
+	r = luks_key_add(path, change->volume_key, change->added, &change->keyslot,
+		change->removed != NONE ? &full : err);
+	/* It is a copy that is worked on: which of the two comes first is all the same. */
+	if (r == -ENOSPC && change->removed != NONE) {
 		r = luks_key_remove(path, change->removed, err);
-	return r;
+		return r < 0 ? r
+			     : luks_key_add(path, change->volume_key, change->added,
+				       &change->keyslot, err);
+	}
+	if (r < 0 && change->removed != NONE && err != NULL)
+		*err = full;
+	return r < 0 || change->removed == NONE ? r : luks_key_remove(path, change->removed, err);
 }
 
 static int remove_keyslot(struct volume_access *access, uint32_t keyslot, struct caisson_error *err)
@@ -153,7 +163,7 @@ static int free_keyslot(
 	for (unsigned int i = 0; i < header.keyslots; i++)
 		used |= UINT32_C(1) << header.slots[i].number;
 	if (used == UINT32_MAX)
-		return caisson_refuse(err, ENOSPC, "all keyslots are in use");
+		return caisson_refuse(err, ENOSPC, "all 32 keyslots are in use");
 	*ret_keyslot = (uint32_t)__builtin_ctz(~used);
 	return 0;
 }
@@ -295,7 +305,8 @@ int volume_key_remove(const struct state *state, struct key_service *keys, const
 	if (r == 0 && key != NULL) {
 		r = volume_access_unlock(&access, key->key, &key->limits, err);
 		change.removed = access.luks.keyslot;
-	}
+	} else if (r == 0 && keyslot >= LUKS_KEYSLOTS_MOST)
+		r = caisson_refuse(err, ENOENT, "there is no keyslot %u", keyslot);
 	if (r == 0)
 		r = service_keyslot(&access, access.path, &service, err);
 	if (r < 0)
@@ -330,9 +341,12 @@ int volume_keyslots(const struct state *state, struct key_service *keys, const c
 		r = volume_missing(name, err);
 	if (r == 0)
 		r = luks_inspect(access.layout.container, &header, err);
-	/* Only looked at: also while somebody has it open. */
+	/* Only looked at: also while somebody has it open; and a header that nothing shall be tried
+	   on is to be looked at all the same. */
 	if (r == 0)
 		r = service_keyslot(&access, access.layout.container, &service, err);
+	if (r == -E2BIG || r == -ENOTSUP)
+		r = 0;
 	for (unsigned int i = 0; r == 0 && i < header.keyslots; i++) {
 		const struct luks_keyslot_info *from = &header.slots[i];
 		struct caisson_volume_keyslot to = {.number = from->number,
@@ -341,6 +355,7 @@ int volume_keyslots(const struct state *state, struct key_service *keys, const c
 
 		snprintf(to.kind, sizeof(to.kind), "%s", kind_of(from, service));
 		snprintf(to.kdf, sizeof(to.kdf), "%s", from->kdf);
+		text_flatten(to.kdf); /* a stranger's words */
 		r = each(&to, userdata);
 	}
 	volume_access_done(&access);

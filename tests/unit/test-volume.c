@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "test.h"
+#include "volume-fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,72 +21,12 @@
 
 #define SMALL (40ull << 20)
 
-/* A state directory of the test's own, and its key service. */
-struct house {
-	struct state state;
-	struct key_service *keys;
-};
-
 static int create_volume(const struct state *state, struct key_service *keys, const char *name,
 	uint64_t size, const struct caisson_log *log, struct caisson_error *err)
 {
 	const struct volume_create_options options = {.size = size, .luks = LUKS_FORMAT_DEFAULT};
 
 	return volume_create(state, keys, name, &options, log, err);
-}
-
-static void house_done(struct house *house)
-{
-	key_service_closep(&house->keys);
-	state_done(&house->state);
-}
-
-#define _cleanup_house_ _cleanup_(house_done)
-
-static int open_house(
-	struct house *house, const char *folder, const char *name, struct caisson_error *err)
-{
-	_cleanup_free_ char *dir = format_string("%s/%s", folder, name);
-	_cleanup_free_ char *config = format_string("%s/%s-config", folder, name);
-	int r = state_open(&house->state, dir, config, err);
-
-	return r < 0 ? r : key_service_open(&house->state, &house->keys, err);
-}
-
-static void make_house(struct house *house, void **state, const char *name)
-{
-	struct caisson_error err = {0};
-
-	*house = (struct house){.keys = NULL};
-	assert_ok(open_house(house, *state, name, &err), &err);
-}
-
-static char *container_path(const struct house *house, const char *name)
-{
-	return format_string("%s/volumes/%s/container", house->state.dir, name);
-}
-
-/* Entries of the folder of all volumes, hidden ones too. */
-static size_t count_entries(const struct house *house)
-{
-	_cleanup_free_ char *path = path_join(house->state.dir, "volumes");
-	_cleanup_closedir_ DIR *directory = opendir(path);
-	struct dirent *entry;
-	size_t count = 0;
-
-	assert_non_null(directory);
-	while ((entry = readdir(directory)) != NULL)
-		count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
-	return count;
-}
-
-static size_t count_keys(const struct house *house)
-{
-	_cleanup_strv_ struct strv names = STRV_INIT;
-	struct caisson_error err = {0};
-
-	assert_ok(key_service_list(house->keys, &names, &err), &err);
-	return names.count;
 }
 
 static void unlock(const struct house *house, const char *name, struct key_record *record,
