@@ -25,12 +25,16 @@ struct check {
 	bool in_use;
 };
 
+/* Labels and other words of a stranger's may be in it. */
 static int tell(struct check *check, const char *part, const struct caisson_error *failure,
 	const char *text)
 {
+	char line[sizeof(failure->message)];
 	const struct caisson_volume_finding finding = {
-		.part = part, .good = failure == NULL, .text = failure ? failure->message : text};
+		.part = part, .good = failure == NULL, .text = line};
 
+	snprintf(line, sizeof(line), "%s", failure != NULL ? failure->message : text);
+	text_flatten(line);
 	check->bad |= failure != NULL;
 	return check->each(&finding, check->userdata);
 }

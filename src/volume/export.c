@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/extent.h"
@@ -182,6 +183,27 @@ static int write_qcow2(struct export *export, struct caisson_error *err)
 	return r < 0 ? r : qcow2_finish(&qcow2, export->to, err);
 }
 
+/* Before the work: what would be refused. A device's name must not become a file's. */
+static int check_target(
+	const char *path, const struct volume_export_options *options, struct caisson_error *err)
+{
+	struct stat st;
+
+	if (options->encrypted && options->new_key == NULL)
+		return caisson_refuse(err, EINVAL,
+			"the key service keeps keys of volumes, and not of files: name a passphrase "
+			"or a key");
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT ? 0 : caisson_fail(err, errno, "look at %s", path);
+	if (!options->overwrite) {
+		caisson_refuse(err, EEXIST, "%s is there already", path);
+		return S_ISREG(st.st_mode) ? caisson_hint(err, "replace it with --force") : -EEXIST;
+	}
+	if (!S_ISREG(st.st_mode))
+		return caisson_refuse(err, EEXIST, "%s is there already, and is no file", path);
+	return 0;
+}
+
 static int publish(
 	struct staging *staging, const char *path, bool overwrite, struct caisson_error *err)
 {
@@ -206,10 +228,8 @@ int volume_export(const struct state *state, struct key_service *keys, const cha
 	_cleanup_free_ char *folder = path_parent(path);
 	int r = folder != NULL ? 0 : caisson_fail(err, ENOMEM, "export a volume");
 
-	if (r == 0 && !options->overwrite && access(path, F_OK) == 0) {
-		caisson_refuse(err, EEXIST, "%s is there already", path);
-		return caisson_hint(err, "replace it with --force");
-	}
+	if (r == 0)
+		r = check_target(path, options, err);
 	if (r == 0)
 		r = volume_access_lock(state, keys, name, "export", false, &export.access, err);
 	if (r == 0)

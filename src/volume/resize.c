@@ -251,6 +251,16 @@ static int resize_open(const struct state *state, struct key_service *keys, cons
 	return r < 0 ? r : grow_open(&resize, &opened, err);
 }
 
+/* What is cut off of anything else would be gone. */
+static int refuse_shrink(const struct resize *resize, struct caisson_error *err)
+{
+	if (resize->kind[0] == '\0' || strcmp(resize->kind, "none") == 0)
+		return caisson_refuse(err, ENOTSUP,
+			"what is in the volume %s is not known: it can only grow",
+			resize->access.name);
+	return caisson_refuse(err, ENOTSUP, "a volume with %s can only grow", resize->kind);
+}
+
 /* xfs and btrfs grow mounted alone. */
 static int resize_free_other(const struct state *state, struct key_service *keys, const char *name,
 	const struct volume_key *key, struct resize *resize, struct caisson_error *err)
@@ -261,8 +271,6 @@ static int resize_free_other(const struct state *state, struct key_service *keys
 	uint64_t size = resize->new_size;
 	int r;
 
-	if (resize->new_size < resize->old_size)
-		return caisson_refuse(err, ENOTSUP, "a volume with %s can only grow", resize->kind);
 	if (geteuid() != 0)
 		return caisson_refuse(err, EPERM,
 			"%s grows while it is mounted, and mounting it takes root", resize->kind);
@@ -307,6 +315,8 @@ int volume_resize(const struct state *state, struct key_service *keys, const cha
 		return r;
 	if (strncmp(resize.kind, "ext", 3) == 0)
 		return resize_free_ext(&resize, err);
+	if (resize.new_size < resize.old_size)
+		return refuse_shrink(&resize, err);
 	if (resize.kind[0] == '\0' || strcmp(resize.kind, "none") == 0)
 		return set_container_size(&resize, err);
 	return resize_free_other(state, keys, name, key, &resize, err);
