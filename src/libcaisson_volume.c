@@ -181,7 +181,8 @@ int caisson_volume_inspect(struct caisson *caisson, const char *name,
 	if (r < 0)
 		return r;
 	/* What cannot be looked at is not told. */
-	if (volume_usage(caisson_state(caisson), call.keys, name, &usage) == 0) {
+	if (!ret_volume->in_use &&
+		volume_usage(caisson_state(caisson), call.keys, name, &usage) == 0) {
 		ret_volume->filesystem_size = usage.size;
 		ret_volume->filesystem_used = usage.used;
 		if (ret_volume->filesystem[0] == '\0')
@@ -203,12 +204,22 @@ int caisson_volume_list(struct caisson *caisson,
 	if (r == 0)
 		r = volume_list(caisson_state(caisson), &names, err);
 	for (size_t i = 0; r == 0 && i < names.count; i++) {
-		r = inspect(caisson, call.keys, names.items[i], &volume, err);
+		struct caisson_error failure = {0};
+
+		r = inspect(caisson, call.keys, names.items[i], &volume, &failure);
 		/* Destroyed since it was listed. */
-		if (r == -ENOENT)
+		if (r == -ENOENT) {
 			r = 0;
-		else if (r == 0)
-			r = each(&volume, userdata);
+			continue;
+		}
+		/* One that cannot be looked at hides no other. */
+		if (r < 0) {
+			volume = (struct caisson_volume){.size = 0};
+			copy_text(volume.name, sizeof(volume.name), names.items[i]);
+			copy_text(
+				volume.header_error, sizeof(volume.header_error), failure.message);
+		}
+		r = each(&volume, userdata);
 	}
 	return r;
 }

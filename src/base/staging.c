@@ -72,12 +72,42 @@ int staging_file(struct staging *ret_staging, const char *parent, struct caisson
 	return staging_new(ret_staging, parent, false, err);
 }
 
+int staging_unnamed(struct staging *ret_staging, const char *parent, struct caisson_error *err)
+{
+	_cleanup_staging_ struct staging staging = STAGING_NONE;
+
+	staging.fd = open(parent, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	if (staging.fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR))
+		return staging_file(ret_staging, parent, err);
+	if (staging.fd < 0)
+		return caisson_fail(err, errno, "create a file in %s", parent);
+	staging.parent = strdup(parent);
+	if (staging.parent == NULL)
+		return caisson_fail(err, ENOMEM, "create a file in %s", parent);
+	*ret_staging = staging;
+	staging = STAGING_NONE;
+	return 0;
+}
+
+/* Gives a file without a name one. */
+static int link_as(const struct staging *staging, const char *target, struct caisson_error *err)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", staging->fd);
+	if (linkat(AT_FDCWD, path, AT_FDCWD, target, AT_SYMLINK_FOLLOW) < 0)
+		return caisson_fail(err, errno, "create %s", target);
+	return 0;
+}
+
 static int rename_new(struct staging *staging, const char *name, struct caisson_error *err)
 {
 	_cleanup_free_ char *target = path_join(staging->parent, name);
 
 	if (target == NULL)
 		return caisson_fail(err, ENOMEM, "publish %s", name);
+	if (staging->path == NULL)
+		return link_as(staging, target, err);
 	if (renameat2(AT_FDCWD, staging->path, AT_FDCWD, target, RENAME_NOREPLACE) < 0)
 		return caisson_fail(err, errno, "rename %s to %s", staging->path, target);
 	free(take_ptr(staging->path));
@@ -89,9 +119,34 @@ int staging_publish(struct staging *staging, const char *name, struct caisson_er
 	int r;
 
 	if (fsync(staging->fd) < 0)
-		return caisson_fail(err, errno, "sync %s", staging->path);
+		return caisson_fail(err, errno, "sync a new file in %s", staging->parent);
 	r = rename_new(staging, name, err);
 	return r == 0 ? sync_directory(staging->parent, err) : r;
+}
+
+int staging_replace(struct staging *staging, const char *name, struct caisson_error *err)
+{
+	_cleanup_free_ char *target = path_join(staging->parent, name);
+
+	if (target == NULL)
+		return caisson_fail(err, ENOMEM, "publish %s", name);
+	if (fsync(staging->fd) < 0)
+		return caisson_fail(err, errno, "sync a new file in %s", staging->parent);
+	/* Whole already, when it gets the name that is replaced by another one. */
+	if (staging->path == NULL) {
+		_cleanup_free_ char *hidden =
+			format_string("%s/" PREFIX "%s-%d", staging->parent, name, getpid());
+		int r = hidden != NULL ? link_as(staging, hidden, err)
+				       : caisson_fail(err, ENOMEM, "publish %s", name);
+
+		if (r < 0)
+			return r;
+		staging->path = take_ptr(hidden);
+	}
+	if (rename(staging->path, target) < 0)
+		return caisson_fail(err, errno, "rename %s to %s", staging->path, target);
+	free(take_ptr(staging->path));
+	return sync_directory(staging->parent, err);
 }
 
 int staging_publish_unsynced(struct staging *staging, const char *name, struct caisson_error *err)

@@ -23,11 +23,16 @@ struct staging {
 
 int staging_directory(struct staging *ret_staging, const char *parent, struct caisson_error *err);
 int staging_file(struct staging *ret_staging, const char *parent, struct caisson_error *err);
+/* A file without a name, for folders that nobody sweeps: it is gone with its maker. With a hidden
+   name where the file system knows no other way. */
+int staging_unnamed(struct staging *ret_staging, const char *parent, struct caisson_error *err);
 /*
  * Syncs and renames to @parent/@name. -EEXIST when that exists already (and nothing is changed).
  * A published folder keeps its lock until staging_done(), files too.
  */
 int staging_publish(struct staging *staging, const char *name, struct caisson_error *err);
+/* The same, in the place of what is called so already. */
+int staging_replace(struct staging *staging, const char *name, struct caisson_error *err);
 /* The same for what has no worth after the host's next start, and is not synced. */
 int staging_publish_unsynced(struct staging *staging, const char *name, struct caisson_error *err);
 /* Removes what was not published. */

@@ -72,6 +72,9 @@ struct json_object;
 struct caisson_volume_keyslot;
 struct json_object *cli_keyslot_json(const struct caisson_volume_keyslot *keyslot);
 
+/* {"name": NAME}, or the name alone. */
+int cli_print_name(const char *name, bool json, struct caisson_error *err);
+
 /* NULL is taken as memory having run out. */
 int cli_print_json(struct json_object *object, struct caisson_error *err);
 

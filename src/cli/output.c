@@ -34,6 +34,20 @@ int cli_print_json(struct json_object *object, struct caisson_error *err)
 	return 0;
 }
 
+int cli_print_name(const char *name, bool json, struct caisson_error *err)
+{
+	_cleanup_json_ struct json_object *object = NULL;
+
+	if (!json) {
+		puts(name);
+		return 0;
+	}
+	object = json_object_new_object();
+	if (object == NULL || !json_set_string(object, "name", name))
+		return caisson_fail(err, ENOMEM, "print JSON");
+	return cli_print_json(object, err);
+}
+
 /* https://reproducible-builds.org/specs/source-date-epoch/ */
 int cli_source_date(int64_t *ret_time, struct caisson_error *err)
 {

@@ -55,8 +55,9 @@ static int read_line(int fd, struct secret *ret_line, struct caisson_error *err)
 static int read_silently(
 	int fd, const char *prompt, struct secret *ret_line, struct caisson_error *err)
 {
-	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
-	struct sigaction act = {.sa_handler = interrupted}, old[5];
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+	struct sigaction act = {.sa_handler = interrupted}, old[4];
+	sigset_t stops, before;
 	struct termios silent;
 	int r;
 
@@ -66,7 +67,11 @@ static int read_silently(
 	silent.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK);
 	silent.c_lflag |= ECHONL;
 	terminal = fd;
-	for (size_t i = 0; i < 5; i++)
+	/* Whoever stops us would find the terminal with an echo when we go on: not now. */
+	sigemptyset(&stops);
+	sigaddset(&stops, SIGTSTP);
+	(void)sigprocmask(SIG_BLOCK, &stops, &before);
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 		(void)sigaction(numbers[i], &act, &old[i]);
 	if (tcsetattr(fd, TCSAFLUSH, &silent) < 0)
 		r = caisson_fail(err, errno, "silence the terminal");
@@ -76,8 +81,9 @@ static int read_silently(
 			    : read_line(fd, ret_line, err);
 	(void)tcsetattr(fd, TCSAFLUSH, &saved);
 	terminal = -1;
-	for (size_t i = 0; i < 5; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 		(void)sigaction(numbers[i], &old[i], NULL);
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	return r;
 }
 

@@ -247,6 +247,31 @@ const struct cli_command command_volume_inspect = {
 
 /* destroy */
 
+enum { DESTROY_JSON };
+
+static const struct cli_option destroy_options[] = {
+	[DESTROY_JSON] = {"json", '\0', CLI_FLAG, NULL, "print JSON: what was done to each", NULL},
+	{.name = NULL},
+};
+
+static struct json_object *destroyed_json(
+	const char *name, const struct caisson_volume_destroyed *done, const char *failure)
+{
+	_cleanup_json_ struct json_object *object = json_object_new_object();
+
+	if (object != NULL && json_set_string(object, "name", name) &&
+		json_set_bool(object, "unmounted", done->unmounted) &&
+		json_set_bool(object, "closed", done->closed) &&
+		json_set_bool(object, "key_removed", done->key_removed) &&
+		json_set_bool(object, "header_erased", done->header_erased) &&
+		json_set_bool(object, "discarded", done->discarded) &&
+		json_set_bool(object, "files_removed", done->files_removed) &&
+		json_set_bool(object, "mount_point_removed", done->mount_point_removed) &&
+		json_set_string(object, "error", failure))
+		return take_ptr(object);
+	return NULL;
+}
+
 /* "closed, key forgotten, header overwritten, files deleted" */
 static void print_done(const char *name, const struct caisson_volume_destroyed *done)
 {
@@ -269,31 +294,51 @@ static void print_done(const char *name, const struct caisson_volume_destroyed *
 	fprintf(stderr, "%s\n", between[0] == '\0' ? "nothing was done" : "");
 }
 
+static int destroy_one(struct cli_context *context, const char *name, struct json_object *array,
+	struct caisson_error *err)
+{
+	bool quiet = cli_common(&command_volume_destroy, context, CLI_QUIET)->count > 0;
+	struct caisson_volume_destroyed done = {.closed = false};
+	int r = caisson_volume_destroy(context->caisson, name, &done, err);
+
+	if (array != NULL)
+		return json_append(array, destroyed_json(name, &done, r < 0 ? err->message : ""))
+			       ? r
+			       : caisson_fail(err, ENOMEM, "print JSON");
+	if (r == 0 && !quiet)
+		fprintf(stderr, "caisson: there is no volume %s: nothing to destroy\n", name);
+	if (r != 0 && !quiet)
+		print_done(name, &done);
+	if (r > 0)
+		printf("%s\n", name);
+	return r;
+}
+
 /* The others are destroyed all the same. */
 static int destroy(struct cli_context *context, struct caisson_error *err)
 {
-	bool quiet = cli_common(&command_volume_destroy, context, CLI_QUIET)->count > 0;
-	struct caisson_error failure = {0};
-	int first = 0;
+	_cleanup_json_ struct json_object *array = NULL;
+	int first = 0, printed = 0;
 
+	if (cli_has(context, DESTROY_JSON)) {
+		array = json_object_new_array();
+		if (array == NULL)
+			return caisson_fail(err, ENOMEM, "print JSON");
+	}
 	for (size_t i = 0; i < context->operands.count; i++) {
-		const char *name = context->operands.items[i];
-		struct caisson_volume_destroyed done;
-		int r = caisson_volume_destroy(context->caisson, name, &done, &failure);
+		struct caisson_error failure = {0};
+		int r = destroy_one(context, context->operands.items[i], array, &failure);
 
-		if (r == 0 && !quiet)
-			fprintf(stderr, "caisson: there is no volume %s: nothing to destroy\n",
-				name);
-		if (r != 0 && !quiet)
-			print_done(name, &done);
-		if (r > 0)
-			printf("%s\n", name);
 		if (r < 0 && first == 0) {
 			first = r;
 			*err = failure;
+		} else if (r < 0) {
+			fprintf(stderr, "caisson: %s\n", failure.message);
 		}
 	}
-	return first;
+	if (array != NULL)
+		printed = cli_print_json(array, first < 0 ? NULL : err);
+	return first < 0 ? first : printed;
 }
 
 const struct cli_command command_volume_destroy = {
@@ -307,6 +352,7 @@ const struct cli_command command_volume_destroy = {
 		"container that somebody took before cannot be opened with anything that caisson still\n"
 		"has. Each step is tried, whatever became of the one before; what is gone already is\n"
 		"no failure.\n",
+	.options = destroy_options,
 	.least = 1,
 	.needs_state = true,
 	.run = destroy,

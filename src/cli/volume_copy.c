@@ -45,9 +45,10 @@ const struct cli_command command_volume_resize = {
 	.run = resize,
 };
 
-enum { COPY_KEY, COPY_NEW = COPY_KEY + CLI_KEY_COUNT };
+enum { COPY_JSON, COPY_KEY, COPY_NEW = COPY_KEY + CLI_KEY_COUNT };
 
 static const struct cli_option copy_options[] = {
+	[COPY_JSON] = {"json", '\0', CLI_FLAG, NULL, "print JSON", NULL},
 	CLI_KEY_OPTIONS(COPY_KEY),
 	CLI_NEW_KEY_OPTIONS(COPY_NEW),
 	{.name = NULL},
@@ -75,9 +76,7 @@ static int copy(struct cli_context *context, struct caisson_error *err)
 	if (r == 0)
 		r = caisson_volume_copy(context->caisson, context->operands.items[0], to, &key.key,
 			&added.key, &progress.progress, err);
-	if (r == 0)
-		printf("%s\n", to);
-	return r;
+	return r < 0 ? r : cli_print_name(to, cli_has(context, COPY_JSON), err);
 }
 
 const struct cli_command command_volume_copy = {

@@ -20,6 +20,7 @@ enum {
 	KEY_SIZE,
 	INTEGRITY,
 	LABEL,
+	JSON,
 	KEY,
 };
 
@@ -45,8 +46,9 @@ static const struct cli_option options[] = {
 	[KEY_SIZE] = {"key-size", '\0', CLI_VALUE, "BITS", "of the volume key (512)", "256 512"},
 	[INTEGRITY] = {"integrity", '\0', CLI_VALUE, "TYPE",
 		"notice changed blocks, too; wants device-mapper", "hmac-sha256 hmac-sha512"},
-	[LABEL] = {"label", '\0', CLI_VALUE, "LABEL", "of the filesystem and the header (NAME)",
-		NULL},
+	[LABEL] = {"label", '\0', CLI_VALUE, "LABEL",
+		"of the header (none), and of the filesystem (NAME)", NULL},
+	[JSON] = {"json", '\0', CLI_FLAG, NULL, "print JSON", NULL},
 	CLI_KEY_OPTIONS(KEY),
 	{.name = NULL},
 };
@@ -113,9 +115,7 @@ static int create(struct cli_context *context, struct caisson_error *err)
 	create.key = key.key;
 	create.progress = &progress.progress;
 	r = caisson_volume_create(context->caisson, name, &create, err);
-	if (r == 0)
-		printf("%s\n", name);
-	return r;
+	return r < 0 ? r : cli_print_name(name, cli_has(context, JSON), err);
 }
 
 const struct cli_command command_volume_create = {

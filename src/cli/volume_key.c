@@ -21,7 +21,7 @@ void cli_key_done(struct cli_key *key)
 {
 	if (key->key.fd >= 0)
 		close(key->key.fd);
-	explicit_bzero(key->text, sizeof(key->text));
+	secret_done(&key->text);
 	*key = CLI_KEY_NONE;
 }
 
@@ -140,19 +140,22 @@ static int make_recovery_key(struct cli_key *key, struct caisson_error *err)
 {
 	_cleanup_secret_ struct secret bytes = SECRET_NONE;
 	int r = secret_random(&bytes, RECOVERY_BYTES, err);
-	char *to = key->text;
+	uint8_t *to;
 
+	if (r == 0)
+		r = secret_new(&key->text, CLI_RECOVERY_SIZE, err);
 	if (r < 0)
 		return r;
+	to = key->text.data;
 	for (size_t i = 0; i < RECOVERY_BYTES; i++) {
 		if (i > 0 && i % 4 == 0)
 			*to++ = '-';
-		*to++ = modhex[bytes.data[i] >> 4];
-		*to++ = modhex[bytes.data[i] & 15];
+		*to++ = (uint8_t)modhex[bytes.data[i] >> 4];
+		*to++ = (uint8_t)modhex[bytes.data[i] & 15];
 	}
-	*to = '\0';
+	*to = '\n';
 	key->key.recovery = true;
-	return pass_on(key->text, strlen(key->text), &key->key.fd, err);
+	return pass_on(key->text.data, CLI_RECOVERY_SIZE - 1, &key->key.fd, err);
 }
 
 int cli_take_new_key(const struct cli_context *context, size_t first, bool recovery,

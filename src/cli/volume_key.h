@@ -5,6 +5,7 @@
 
 #include <caisson/volume.h>
 
+#include "base/secret.h"
 #include "cli/options.h"
 
 enum cli_key_option {
@@ -58,11 +59,12 @@ enum cli_new_key_option {
 /* A key for the library; the descriptor is ours. */
 struct cli_key {
 	struct caisson_volume_key key;
-	bool given;     /* something other than the key service's was named */
-	char text[128]; /* a recovery key, to be printed once; wiped by cli_key_done() */
+	bool given;         /* something other than the key service's was named */
+	struct secret text; /* a recovery key and a newline, to be printed once */
 };
 
-#define CLI_KEY_NONE ((struct cli_key){.key = {.fd = -1}})
+#define CLI_KEY_NONE      ((struct cli_key){.key = {.fd = -1}, .text = SECRET_NONE})
+#define CLI_RECOVERY_SIZE 72 /* eight groups of eight, hyphens, and a newline */
 
 /* What the options from @first on say; the key service's key when they say nothing. @prompt: what a
    person is asked for ("Passphrase of data"). */

@@ -4,22 +4,51 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <unistd.h>
 
+#include "base/io.h"
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/volume_key.h"
 
 enum {
+	JSON_OUT,
 	KEY,
 	NEW = KEY + CLI_KEY_COUNT,
 };
 
 static const struct cli_option options[] = {
+	[JSON_OUT] = {"json", '\0', CLI_FLAG, NULL, "print JSON", NULL},
 	CLI_KEY_OPTIONS(KEY),
 	CLI_NEW_KEY_OPTIONS(NEW),
 	CLI_RECOVERY_OPTION(NEW),
 	{.name = NULL},
 };
+
+/* The only place where a key is ever printed, because somebody asked for one to write down. Before
+   it opens anything: what cannot be printed must not be the only key. */
+static int print_recovery(const struct cli_key *key, struct caisson_error *err)
+{
+	return key->text.data == NULL ? 0
+				      : write_all(STDOUT_FILENO, key->text.data, key->text.size,
+						"standard output", err);
+}
+
+static int print_keyslot(const struct cli_context *context, const char *name, unsigned int keyslot,
+	struct caisson_error *err)
+{
+	_cleanup_json_ struct json_object *object = NULL;
+
+	if (!cli_has(context, JSON_OUT)) {
+		fprintf(stderr, "caisson: the new key is in keyslot %u of %s\n", keyslot, name);
+		return 0;
+	}
+	object = json_object_new_object();
+	if (object == NULL || !json_set_string(object, "name", name) ||
+		!json_set_uint(object, "keyslot", keyslot))
+		return caisson_fail(err, ENOMEM, "print JSON");
+	return cli_print_json(object, err);
+}
 
 static int add_or_change(bool change, struct cli_context *context, struct caisson_error *err)
 {
@@ -30,19 +59,20 @@ static int add_or_change(bool change, struct cli_context *context, struct caisso
 
 	if (r == 0)
 		r = cli_take_new_key(context, NEW, true, &added, err);
+	if (r == 0 && added.text.data != NULL && cli_has(context, JSON_OUT))
+		return caisson_refuse(
+			err, EINVAL, "a recovery key is printed by itself, and not in JSON");
 	if (r == 0)
-		r = change ? caisson_volume_key_change(
-				     context->caisson, name, &key.key, &added.key, &keyslot, err)
-			   : caisson_volume_key_add(
-				     context->caisson, name, &key.key, &added.key, &keyslot, err);
+		r = print_recovery(&added, err);
 	if (r < 0)
 		return r;
-	/* The only place where a key is ever printed, because somebody asked for one to write down.
-	 */
-	if (added.text[0] != '\0')
-		printf("%s\n", added.text);
-	fprintf(stderr, "caisson: the new key is in keyslot %u of %s\n", keyslot, name);
-	return 0;
+	r = change ? caisson_volume_key_change(
+			     context->caisson, name, &key.key, &added.key, &keyslot, err)
+		   : caisson_volume_key_add(
+			     context->caisson, name, &key.key, &added.key, &keyslot, err);
+	if (r < 0 && added.text.data != NULL)
+		fprintf(stderr, "caisson: the recovery key above opens nothing\n");
+	return r < 0 ? r : print_keyslot(context, name, keyslot, err);
 }
 
 static int add(struct cli_context *context, struct caisson_error *err)

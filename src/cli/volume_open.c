@@ -164,13 +164,36 @@ const struct cli_command command_volume_mount = {
 	.run = mount_volume,
 };
 
+/* All of them, whatever becomes of the first; the first failure is the command's, others are told.
+ */
+static int each_volume(struct cli_context *context,
+	int (*call)(struct cli_context *context, const char *name, struct caisson_error *err),
+	struct caisson_error *err)
+{
+	int first = 0;
+
+	for (size_t i = 0; i < context->operands.count; i++) {
+		struct caisson_error failure = {0};
+		int r = call(context, context->operands.items[i], &failure);
+
+		if (r < 0 && first == 0) {
+			first = r;
+			*err = failure;
+		} else if (r < 0) {
+			fprintf(stderr, "caisson: %s\n", failure.message);
+		}
+	}
+	return first;
+}
+
+static int close_one(struct cli_context *context, const char *name, struct caisson_error *err)
+{
+	return caisson_volume_close(context->caisson, name, err);
+}
+
 static int close_volumes(struct cli_context *context, struct caisson_error *err)
 {
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < context->operands.count; i++)
-		r = caisson_volume_close(context->caisson, context->operands.items[i], err);
-	return r;
+	return each_volume(context, close_one, err);
 }
 
 const struct cli_command command_volume_close = {

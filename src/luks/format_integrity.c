@@ -8,7 +8,6 @@
 #include "luks/keyslots.h"
 
 #define WIPE_BLOCK (1u << 20)
-#define WIPE_NAME  "caisson-wipe"
 
 static int tag_key_size(const char *integrity, size_t *ret_size, struct caisson_error *err)
 {
@@ -51,27 +50,30 @@ static int format(struct luks_device *device, const struct luks_format_options *
 }
 
 /* What has no tag cannot be read: every block gets one. */
-static int write_tags(
-	struct luks_device *device, const struct secret *volume_key, struct caisson_error *err)
+static int write_tags(struct luks_device *device, const char *mapping,
+	const struct secret *volume_key, struct caisson_error *err)
 {
-	int r = crypt_activate_by_volume_key(device->context, WIPE_NAME,
-		(const char *)volume_key->data, volume_key->size,
-		CRYPT_ACTIVATE_PRIVATE | CRYPT_ACTIVATE_NO_JOURNAL);
+	char name[128], path[160];
+	int r;
+
+	snprintf(name, sizeof(name), "%s" LUKS_WIPE_SUFFIX, mapping);
+	snprintf(path, sizeof(path), "/dev/mapper/%s", name);
+	r = crypt_activate_by_volume_key(device->context, name, (const char *)volume_key->data,
+		volume_key->size, CRYPT_ACTIVATE_PRIVATE | CRYPT_ACTIVATE_NO_JOURNAL);
 
 	if (r < 0)
 		return luks_device_fail(device, r, err, "open it to write its tags");
-	r = crypt_wipe(device->context, "/dev/mapper/" WIPE_NAME, CRYPT_WIPE_ZERO, 0, 0, WIPE_BLOCK,
-		0, NULL, NULL);
+	r = crypt_wipe(device->context, path, CRYPT_WIPE_ZERO, 0, 0, WIPE_BLOCK, 0, NULL, NULL);
 	if (r < 0)
 		r = luks_device_fail(device, r, err, "write its tags");
-	if (crypt_deactivate(device->context, WIPE_NAME) < 0 && r == 0)
-		r = caisson_refuse(err, EBUSY, "/dev/mapper/" WIPE_NAME " cannot be closed");
+	if (crypt_deactivate(device->context, name) < 0 && r == 0)
+		r = caisson_refuse(err, EBUSY, "%s cannot be closed", path);
 	return r;
 }
 
 int luks_format_integrity(const char *path, const struct luks_format_options *options,
-	const char *integrity, struct luks_facts *ret_facts, struct secret *ret_volume_key,
-	struct caisson_error *err)
+	const char *integrity, const char *mapping, struct luks_facts *ret_facts,
+	struct secret *ret_volume_key, struct caisson_error *err)
 {
 	_cleanup_luks_device_ struct luks_device device = LUKS_DEVICE_NONE;
 	_cleanup_secret_ struct secret volume_key = SECRET_NONE;
@@ -90,7 +92,7 @@ int luks_format_integrity(const char *path, const struct luks_format_options *op
 	luks_without_udev();
 	r = format(&device, options, integrity, &volume_key, err);
 	if (r == 0)
-		r = write_tags(&device, &volume_key, err);
+		r = write_tags(&device, mapping, &volume_key, err);
 	if (r == 0 && options->key->kind == LUKS_KEY_MACHINE)
 		r = luks_fingerprint(&volume_key, &options->key->secret, facts.fingerprint, err);
 	if (r < 0)

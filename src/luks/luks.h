@@ -79,11 +79,12 @@ int luks_fingerprint(const struct secret *volume_key, const struct secret *machi
 /*
  * The same with dm-integrity under it, on a block device and by the kernel alone: @integrity is
  * "hmac(sha256)" or "hmac(sha512)", whose key is part of the volume key. All of the payload gets
- * its tags, which takes as long as writing it.
+ * its tags, which takes as long as writing it: through /dev/mapper/@mapping LUKS_WIPE_SUFFIX.
  */
+#define LUKS_WIPE_SUFFIX ":wipe" /* no volume's name can end so */
 int luks_format_integrity(const char *device, const struct luks_format_options *options,
-	const char *integrity, struct luks_facts *ret_facts, struct secret *ret_volume_key,
-	struct caisson_error *err);
+	const char *integrity, const char *mapping, struct luks_facts *ret_facts,
+	struct secret *ret_volume_key, struct caisson_error *err);
 
 /* How far a header is obeyed. */
 struct luks_limits {

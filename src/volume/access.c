@@ -135,6 +135,19 @@ int volume_access_lock(const struct state *state, struct key_service *keys, cons
 	return 0;
 }
 
+int volume_access_lock_read(const struct state *state, struct key_service *keys, const char *name,
+	const char *action, struct volume_access *ret_access, struct caisson_error *err)
+{
+	struct caisson_error failure = {0};
+	int r = volume_access_lock(state, keys, name, action, false, ret_access, &failure);
+
+	if (r == -EROFS || r == -EACCES)
+		return volume_access_lock(state, keys, name, action, true, ret_access, err);
+	if (r < 0 && err != NULL)
+		*err = failure;
+	return r;
+}
+
 int volume_access_peek(const struct state *state, struct key_service *keys, const char *name,
 	struct volume_access *ret_access, struct caisson_error *err)
 {

@@ -35,6 +35,9 @@ struct volume_access {
 int volume_access_lock(const struct state *state, struct key_service *keys, const char *name,
 	const char *action, bool read_only, struct volume_access *ret_access,
 	struct caisson_error *err);
+/* The same for what is only read: read-only where it cannot be had for writing. */
+int volume_access_lock_read(const struct state *state, struct key_service *keys, const char *name,
+	const char *action, struct volume_access *ret_access, struct caisson_error *err);
 /* Opens it with @key, or with the key service's (NULL). Where the key service has a record of the
    volume, its header must be as recorded, whatever the key. */
 int volume_access_unlock(struct volume_access *access, const struct luks_key *key,

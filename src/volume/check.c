@@ -143,6 +143,7 @@ static int check_by_tool(struct check *check, const char *kind)
 static int check_content(struct check *check, struct blocks *container, bool writable)
 {
 	_cleanup_blocks_ struct blocks *payload = NULL;
+	struct volume_usage usage = {.size = 0};
 	char kind[FILESYSTEM_KIND_SIZE] = "";
 	struct caisson_error failure = {0};
 	int r = volume_access_payload(check->access, container, &payload, &failure);
@@ -154,6 +155,13 @@ static int check_content(struct check *check, struct blocks *container, bool wri
 				     : tell(check, "filesystem", &failure, NULL);
 	if (kind[0] == '\0')
 		return tell_skipped(check, "filesystem", "there is none that is known");
+	/* What was cut off at the end its own checker need not notice. */
+	if (volume_usage_of(payload, &usage, &failure) == 0 && usage.size > payload->size) {
+		caisson_refuse(&failure, EUCLEAN,
+			"%s: it has %llu bytes, and the container has room for %llu: it was cut short",
+			kind, (unsigned long long)usage.size, (unsigned long long)payload->size);
+		return tell(check, "filesystem", &failure, NULL);
+	}
 	if (strncmp(kind, "ext", 3) == 0)
 		return check_ext(check, kind, payload, writable);
 	return check_by_tool(check, kind);
@@ -177,10 +185,8 @@ static int check_filesystem(struct check *check, bool opened)
 static int open_for_check(const struct state *state, struct key_service *keys, const char *name,
 	struct check *check, struct caisson_error *err)
 {
-	int r = volume_access_lock(state, keys, name, "check", false, check->access, err);
+	int r = volume_access_lock_read(state, keys, name, "check", check->access, err);
 
-	if (r == -EROFS || r == -EACCES || r == -EPERM)
-		r = volume_access_lock(state, keys, name, "check", true, check->access, err);
 	if (r != -EBUSY)
 		return r;
 	check->in_use = true;

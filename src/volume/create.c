@@ -214,8 +214,9 @@ static int make_container(struct creation *creation, struct caisson_error *err)
 
 	snprintf(creation->path, sizeof(creation->path), "/proc/self/fd/%d", creation->fd);
 	if (r == 0 && create_needs_mapping(creation->options)) {
-		r = create_mapped(&creation->layout, creation->name, creation->fd, &creation->luks,
-			creation->options->integrity, &creation->content, facts, err);
+		r = create_mapped(&creation->layout, creation->name, creation->options->device,
+			creation->fd, &creation->luks, creation->options->integrity,
+			&creation->content, facts, err);
 		return r == 0 && fsync(creation->fd) < 0
 			       ? caisson_fail(err, errno, "sync the container")
 			       : r;
@@ -387,7 +388,7 @@ int volume_copy(const struct state *state, struct key_service *keys, const char 
 	if (r == 0 && strcmp(name, copy) == 0)
 		r = caisson_refuse(err, EINVAL, "a volume cannot be a copy of itself");
 	if (r == 0)
-		r = volume_access_lock(state, keys, name, "copy", false, &source, err);
+		r = volume_access_lock_read(state, keys, name, "copy", &source, err);
 	if (r == 0)
 		r = volume_access_unlock(&source, key->key, &key->limits, err);
 	if (r < 0)

@@ -60,8 +60,8 @@ static int make(const char *loop, const char *mapping, const struct luks_format_
 	if (integrity != NULL)
 		r = kernel_name(integrity, kind, sizeof(kind), err);
 	if (r == 0)
-		r = integrity != NULL ? luks_format_integrity(
-						loop, luks, kind, facts, &opened.volume_key, err)
+		r = integrity != NULL ? luks_format_integrity(loop, luks, kind, mapping, facts,
+						&opened.volume_key, err)
 				      : luks_format(loop, luks, facts, &opened.volume_key, err);
 	if (r == 0)
 		r = luks_map(loop, mapping, &opened, 0, err);
@@ -74,8 +74,8 @@ static int make(const char *loop, const char *mapping, const struct luks_format_
 	return r;
 }
 
-int create_mapped(const struct volume_layout *layout, const char *name, int container,
-	const struct luks_format_options *luks, const char *integrity,
+int create_mapped(const struct volume_layout *layout, const char *name, const char *device,
+	int container, const struct luks_format_options *luks, const char *integrity,
 	const struct content *content, struct luks_facts *ret_facts, struct caisson_error *err)
 {
 	const struct loop_options options = {.name = name};
@@ -91,7 +91,7 @@ int create_mapped(const struct volume_layout *layout, const char *name, int cont
 	r = kernel_possible(err);
 	if (r < 0)
 		return caisson_wrap(err, "only the kernel can encrypt such a volume");
-	r = kernel_sweep(layout, name, err);
+	r = kernel_sweep(layout, name, device, err);
 	if (r < 0)
 		return r;
 	kernel_mapping_name(name, mapping);

@@ -6,8 +6,8 @@
 
 /* Whether one with these options is such a one. */
 bool create_needs_mapping(const struct volume_create_options *options);
-/* Makes container and filesystem through dm-crypt, on @container (a file or device that is locked).
+/* Makes container and filesystem through dm-crypt, on @container (a file, or @device, locked).
  */
-int create_mapped(const struct volume_layout *layout, const char *name, int container,
-	const struct luks_format_options *luks, const char *integrity,
+int create_mapped(const struct volume_layout *layout, const char *name, const char *device,
+	int container, const struct luks_format_options *luks, const char *integrity,
 	const struct content *content, struct luks_facts *ret_facts, struct caisson_error *err);

@@ -207,16 +207,10 @@ static int check_target(
 static int publish(
 	struct staging *staging, const char *path, bool overwrite, struct caisson_error *err)
 {
-	int r;
+	int r = overwrite ? staging_replace(staging, path_base(path), err)
+			  : staging_publish(staging, path_base(path), err);
 
-	if (!overwrite) {
-		r = staging_publish(staging, path_base(path), err);
-		return r == -EEXIST ? caisson_hint(err, "replace it with --force") : r;
-	}
-	if (fsync(staging->fd) < 0 || rename(staging->path, path) < 0)
-		return caisson_fail(err, errno, "write %s", path);
-	free(take_ptr(staging->path));
-	return sync_directory(staging->parent, err);
+	return r == -EEXIST ? caisson_hint(err, "replace it with --force") : r;
 }
 
 int volume_export(const struct state *state, struct key_service *keys, const char *name,
@@ -231,14 +225,14 @@ int volume_export(const struct state *state, struct key_service *keys, const cha
 	if (r == 0)
 		r = check_target(path, options, err);
 	if (r == 0)
-		r = volume_access_lock(state, keys, name, "export", false, &export.access, err);
+		r = volume_access_lock_read(state, keys, name, "export", &export.access, err);
 	if (r == 0)
 		r = volume_access_unlock(
 			&export.access, options->key.key, &options->key.limits, err);
 	if (r == 0)
 		r = find_extents(&export, err);
 	if (r == 0)
-		r = staging_file(&staging, folder, err);
+		r = staging_unnamed(&staging, folder, err);
 	if (r < 0)
 		return r;
 	export.to = staging.fd;

@@ -61,7 +61,7 @@ int volume_backup(const struct state *state, struct key_service *keys, const cha
 	int r = folder != NULL ? 0 : caisson_fail(err, ENOMEM, "back up a header");
 
 	if (r == 0)
-		r = volume_access_lock(state, keys, name, "backup", false, &access, err);
+		r = volume_access_lock_read(state, keys, name, "backup", &access, err);
 	if (r == 0)
 		r = luks_header_check(access.blocks, err);
 	if (r == 0)
@@ -71,7 +71,7 @@ int volume_backup(const struct state *state, struct key_service *keys, const cha
 	if (r == 0 && ftruncate(copy, (off_t)size) < 0)
 		r = caisson_fail(err, errno, "back up a header");
 	if (r == 0)
-		r = staging_file(&staging, folder, err);
+		r = staging_unnamed(&staging, folder, err);
 	if (r == 0 && copy_fd(copy, staging.fd, path, err) < 0)
 		return -EIO;
 	if (r == 0)

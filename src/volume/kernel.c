@@ -53,34 +53,49 @@ static char *find_mapping(const char *name)
 	return NULL;
 }
 
+/* What a mapping stands on in the end ("loop0", "vdb1"): under dm-crypt there may be dm-integrity.
+ */
+static bool find_base(const char *mapping, char *ret_name, size_t size)
+{
+	_cleanup_free_ char *folder = strdup(mapping);
+
+	for (int depth = 0; folder != NULL && depth < 4; depth++) {
+		_cleanup_free_ char *slaves = path_join(folder, "slaves");
+		_cleanup_closedir_ DIR *directory = slaves != NULL ? opendir(slaves) : NULL;
+		struct dirent *entry;
+
+		while (directory != NULL && (entry = readdir(directory)) != NULL &&
+			entry->d_name[0] == '.')
+			;
+		if (directory == NULL || entry == NULL)
+			return false;
+		if (strncmp(entry->d_name, "dm-", 3) != 0) {
+			snprintf(ret_name, size, "%s", entry->d_name);
+			return true;
+		}
+		free(folder);
+		folder = path_join("/sys/block", entry->d_name);
+	}
+	return false;
+}
+
 /* Whether what the mapping stands on is the container: the device itself, or a loop device of it.
  */
 static bool stands_on(const char *mapping, const struct volume_layout *layout)
 {
-	_cleanup_free_ char *slaves = path_join(mapping, "slaves");
-	_cleanup_closedir_ DIR *directory = slaves != NULL ? opendir(slaves) : NULL;
 	_cleanup_close_ int fd = open(layout->container, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	_cleanup_free_ char *loop = NULL;
-	struct dirent *entry;
+	_cleanup_free_ char *loop = NULL, *dev = NULL;
+	char base[64], number[32];
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fd < 0 || fstat(fd, &st) < 0 || !find_base(mapping, base, sizeof(base)))
 		return false;
 	/* By what the kernel has open, and not by a name that it had. */
-	if (!layout->on_device && loop_find(fd, &loop, NULL) != 1)
-		return false;
-	while (directory != NULL && (entry = readdir(directory)) != NULL) {
-		_cleanup_free_ char *dev = format_string("%s/%s/dev", slaves, entry->d_name);
-		char number[32];
-
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(number, sizeof(number), "%u:%u", major(st.st_rdev), minor(st.st_rdev));
-		if (layout->on_device ? dev != NULL && has_line(dev, number)
-				      : strcmp(path_base(loop), entry->d_name) == 0)
-			return true;
-	}
-	return false;
+	if (!layout->on_device)
+		return loop_find(fd, &loop, NULL) == 1 && strcmp(path_base(loop), base) == 0;
+	dev = format_string("/sys/class/block/%s/dev", base);
+	snprintf(number, sizeof(number), "%u:%u", major(st.st_rdev), minor(st.st_rdev));
+	return dev != NULL && has_line(dev, number);
 }
 
 int kernel_loop_of_path(const char *file, char **ret_loop, struct caisson_error *err)
@@ -116,36 +131,42 @@ int kernel_is_open(const struct volume_layout *layout, const char *volume, bool 
 	return 0;
 }
 
-/* Whether the mapping stands on a file that was being made in the folder of volumes. */
-static bool stands_on_new(const char *mapping, const struct volume_layout *layout)
+/* Whether the mapping stands on a file that was being made in the folder of volumes, or on a loop
+   device of @device. */
+static bool stands_on_new(
+	const char *mapping, const struct volume_layout *layout, const char *device)
 {
-	_cleanup_free_ char *slaves = path_join(mapping, "slaves");
-	_cleanup_free_ char *prefix = path_join(layout->volumes, ".new-");
-	_cleanup_closedir_ DIR *directory = slaves != NULL ? opendir(slaves) : NULL;
-	struct dirent *entry;
+	_cleanup_free_ char *prefix = path_join(layout->volumes, ".new-"), *path = NULL,
+			    *real = NULL;
+	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
+	char base[64];
 
-	while (directory != NULL && prefix != NULL && (entry = readdir(directory)) != NULL) {
-		_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
-		_cleanup_free_ char *path =
-			format_string("/sys/block/%s/loop/backing_file", entry->d_name);
-
-		if (path != NULL && read_file(path, 8192, &text, NULL) == 0 && text.data != NULL &&
-			strncmp(text.data, prefix, strlen(prefix)) == 0)
-			return true;
-	}
-	return false;
+	if (prefix == NULL || !find_base(mapping, base, sizeof(base)))
+		return false;
+	path = format_string("/sys/block/%s/loop/backing_file", base);
+	if (path == NULL || read_file(path, 8192, &text, NULL) < 0 || text.data == NULL)
+		return false;
+	text.data[strcspn(text.data, "\n")] = '\0';
+	real = device != NULL ? realpath(device, NULL) : NULL;
+	return strncmp(text.data, prefix, strlen(prefix)) == 0 ||
+	       (real != NULL && strcmp(text.data, real) == 0);
 }
 
-int kernel_sweep(const struct volume_layout *layout, const char *volume, struct caisson_error *err)
+int kernel_sweep(const struct volume_layout *layout, const char *volume, const char *device,
+	struct caisson_error *err)
 {
-	_cleanup_free_ char *mapping = NULL;
-	char name[KERNEL_NAME_SIZE];
+	char names[2][KERNEL_NAME_SIZE];
+	int r = 0;
 
-	kernel_mapping_name(volume, name);
-	mapping = find_mapping(name);
-	if (mapping == NULL || !stands_on_new(mapping, layout))
-		return 0;
-	return luks_unmap(name, LUKS_UNMAP_LATER, err);
+	kernel_mapping_name(volume, names[0]);
+	snprintf(names[1], sizeof(names[1]), "%.64s" LUKS_WIPE_SUFFIX, names[0]);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(names); i++) {
+		_cleanup_free_ char *mapping = find_mapping(names[i]);
+
+		if (mapping != NULL && stands_on_new(mapping, layout, device))
+			r = luks_unmap(names[i], LUKS_UNMAP_LATER, err);
+	}
+	return r;
 }
 
 static bool have_device_mapper(void)

@@ -12,8 +12,10 @@ void kernel_mapping_name(const char *volume, char ret_name[static KERNEL_NAME_SI
 /* Whether that mapping is there, and of this container. -EEXIST when it is another's. */
 int kernel_is_open(const struct volume_layout *layout, const char *volume, bool *ret_open,
 	struct caisson_error *err);
-/* Takes away the mapping that a create left which was killed. */
-int kernel_sweep(const struct volume_layout *layout, const char *volume, struct caisson_error *err);
+/* Takes away the mappings that a create left which was killed: on a file, or on @device (or NULL).
+ */
+int kernel_sweep(const struct volume_layout *layout, const char *volume, const char *device,
+	struct caisson_error *err);
 /* 0 when it can be tried here; else why not. */
 int kernel_possible(struct caisson_error *err);
 /* Opens an unlocked volume. The lock is the kernel's from here on: @access has no container left.

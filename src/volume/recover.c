@@ -10,12 +10,14 @@
 #include "base/io.h"
 #include "luks/luks.h"
 #include "volume/device.h"
+#include "volume/kernel.h"
 #include "volume/layout.h"
 
 #define PENDING_MOST 8192
 
 /* Its header is on a device already: erased, if it is that one still. 1 when it was. */
-static int erase_device(const char *device, const char *uuid, struct caisson_error *err)
+static int erase_device(const struct volume_layout *layout, const char *name, const char *device,
+	const char *uuid, struct caisson_error *err)
 {
 	_cleanup_close_ int fd = -1;
 	struct luks_header header;
@@ -26,7 +28,10 @@ static int erase_device(const char *device, const char *uuid, struct caisson_err
 	if (device[0] != '/' || luks_inspect(device, &header, NULL) < 0 ||
 		strcmp(header.facts.uuid, uuid) != 0)
 		return 0;
-	r = volume_device_open(device, true, &fd, err);
+	/* One that was being made through the kernel is still mapped. */
+	r = kernel_sweep(layout, name, device, err);
+	if (r == 0)
+		r = volume_device_open(device, true, &fd, err);
 	if (r < 0)
 		return r;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
@@ -45,7 +50,7 @@ static int undo(struct key_service *keys, const char *name, char *text, struct c
 	if (device != NULL) {
 		*device++ = '\0';
 		device[strcspn(device, "\n")] = '\0';
-		erased = erase_device(device, text, err);
+		erased = erase_device(layout, name, device, text, err);
 	}
 	if (erased < 0)
 		return erased;
@@ -76,7 +81,7 @@ int volume_recover(const struct volume_layout *layout, struct key_service *keys,
 			err, EBUSY, "the volume %s is being made by another command", name);
 	r = read_to_end(fd, PENDING_MOST, layout->pending, &text, err);
 	if (r == 0 && !volume_exists(layout) && text.data != NULL)
-		r = undo(keys, name, text.data, err);
+		r = undo(layout, keys, name, text.data, err);
 	if (r < 0)
 		return r;
 	if (unlink(layout->pending) < 0 && errno != ENOENT)

@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -127,16 +126,22 @@ static int resize_free_ext(struct resize *resize, struct caisson_error *err)
 	return redo_commit(redo, access->container, err);
 }
 
-static int set_container_size(struct resize *resize, struct caisson_error *err)
+/* Never shorter: what is cut off here is gone. */
+static int grow_container(struct resize *resize, struct caisson_error *err)
 {
 	const struct volume_access *access = &resize->access;
 	_cleanup_close_ int fd = -1;
+	struct stat st;
 
 	if (access->layout.on_device)
 		return 0;
 	fd = open_file(access->layout.container, O_RDWR | O_NOFOLLOW, 0, err);
 	if (fd < 0)
 		return fd;
+	if (fstat(fd, &st) < 0)
+		return caisson_fail(err, errno, "stat %s", access->layout.container);
+	if ((uint64_t)st.st_size >= resize->new_size)
+		return 0;
 	if (ftruncate(fd, (off_t)resize->new_size) < 0 || fsync(fd) < 0)
 		return caisson_fail(err, errno, "resize %s", access->layout.container);
 	return 0;
@@ -156,72 +161,94 @@ static int find_kind(struct resize *resize, struct caisson_error *err)
 	return r < 0 ? r : filesystem_kind(payload, resize->kind, err);
 }
 
-/* Mounted for a moment where nobody else looks, when it is not mounted already. */
-static int grow_mounted(const struct resize *resize, const struct caisson_volume_opened *opened,
+/* Mounted for a moment where nobody else sees it, when it is not mounted already. */
+static int grow_filesystem(const struct resize *resize, const struct caisson_volume_opened *opened,
 	const char *device, struct caisson_error *err)
 {
-	char folder[] = "/tmp/caisson-resize-XXXXXX";
-	int r;
+	int r = opened->mount_point[0] != '\0'
+			? tools_grow(resize->kind, device, opened->mount_point, err)
+			: tools_grow_privately(
+				  resize->kind, device, resize->access.layout.mounts, err);
 
-	if (opened->mount_point[0] != '\0')
-		return tools_grow(resize->kind, device, opened->mount_point, err);
-	if (mkdtemp(folder) == NULL)
-		return caisson_fail(err, errno, "make a folder to mount on");
-	if (mount(device, folder, resize->kind, MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) {
-		r = caisson_fail(err, errno, "mount %s to grow it", device);
-	} else {
-		r = tools_grow(resize->kind, device, folder, err);
-		if (umount2(folder, UMOUNT_NOFOLLOW) < 0 && r == 0)
-			r = caisson_fail(err, errno, "unmount %s", folder);
-	}
-	(void)rmdir(folder);
-	return r;
+	if (r < 0)
+		return caisson_wrap(err,
+			"the container has grown, and its filesystem has not (the same command "
+			"tries it again)");
+	return 0;
 }
 
-static int grow_served(const struct resize *resize, const struct caisson_volume_opened *opened,
+/* Before anything is changed: whether all of it can be. */
+static int check_served(const struct resize *resize, const struct caisson_volume_opened *opened,
+	char *loop, size_t size, struct caisson_error *err)
+{
+	struct attach_status status;
+	int r = attach_status(resize->access.layout.open, &status, err);
+
+	if (r < 0)
+		return r;
+	if (status.connections > 0)
+		return caisson_refuse(err, EBUSY,
+			"the volume %s has %u NBD clients, who know its old size",
+			resize->access.name, status.connections);
+	opened_loop(opened, loop, size);
+	if (loop[0] != '\0')
+		return 0;
+	caisson_refuse(err, EBUSY, "the volume %s is open, and not mounted by the kernel",
+		resize->access.name);
+	return caisson_hint(err, "close it first: caisson volume unmount %s", resize->access.name);
+}
+
+static int grow_served(struct resize *resize, const struct caisson_volume_opened *opened,
 	struct caisson_error *err)
 {
 	const struct volume_access *access = &resize->access;
 	char request[64], loop[256];
 	struct stat st;
-	int r;
+	int r = check_served(resize, opened, loop, sizeof(loop), err);
 
+	if (r == 0)
+		r = grow_container(resize, err);
+	if (r < 0)
+		return r;
 	snprintf(request, sizeof(request), "resize %llu",
 		(unsigned long long)volume_payload_size(access, resize->new_size));
 	r = attach_control(access->layout.open, request, CONTROL_SECONDS, NULL, NULL, err);
 	if (r < 0)
 		return r;
-	opened_loop(opened, loop, sizeof(loop));
-	if (loop[0] == '\0')
-		return caisson_refuse(err, ENOTSUP,
-			"the filesystem of the volume %s grows when it is closed: nothing that is "
-			"mounted by the kernel is there",
-			access->name);
 	/* The kernel asks how large the file is when somebody looks. */
 	if (stat(opened->file, &st) < 0)
 		return caisson_fail(err, errno, "stat %s", opened->file);
 	r = loop_update_size(loop, err);
-	return r < 0 ? r : grow_mounted(resize, opened, loop, err);
+	return r < 0 ? r : grow_filesystem(resize, opened, loop, err);
+}
+
+static int grow_mapped(struct resize *resize, const struct caisson_volume_opened *opened,
+	struct caisson_error *err)
+{
+	int r = grow_container(resize, err);
+
+	if (r == 0)
+		r = kernel_resize(&resize->access, err);
+	if (r < 0 || resize->kind[0] == '\0' || strcmp(resize->kind, "none") == 0)
+		return r;
+	return grow_filesystem(resize, opened, opened->device, err);
 }
 
 static int grow_open(struct resize *resize, const struct caisson_volume_opened *opened,
 	struct caisson_error *err)
 {
-	int r;
-
 	if (resize->new_size < resize->old_size) {
 		caisson_refuse(err, EBUSY, "the volume %s is open, and can only grow",
 			resize->access.name);
 		return caisson_hint(
 			err, "close it first: caisson volume unmount %s", resize->access.name);
 	}
-	r = set_container_size(resize, err);
-	if (r < 0 || opened->way != CAISSON_VOLUME_KERNEL)
-		return r < 0 ? r : grow_served(resize, opened, err);
-	r = kernel_resize(&resize->access, err);
-	if (r < 0 || resize->kind[0] == '\0' || strcmp(resize->kind, "none") == 0)
-		return r;
-	return grow_mounted(resize, opened, opened->device, err);
+	if (resize->kind[0] != '\0' && strcmp(resize->kind, "none") != 0 &&
+		!tools_can_grow(resize->kind))
+		return caisson_refuse(
+			err, ENOTSUP, "'%s' is no filesystem that can grow here", resize->kind);
+	return opened->way == CAISSON_VOLUME_KERNEL ? grow_mapped(resize, opened, err)
+						    : grow_served(resize, opened, err);
 }
 
 static int resize_open(const struct state *state, struct key_service *keys, const char *name,
@@ -266,37 +293,73 @@ static int resize_free_other(const struct state *state, struct key_service *keys
 	const struct volume_key *key, struct resize *resize, struct caisson_error *err)
 {
 	const struct caisson_volume_open_options options = {.way = CAISSON_VOLUME_ANY};
+	_cleanup_volume_layout_ struct volume_layout layout = VOLUME_LAYOUT_NONE;
+	struct caisson_error none = {.code = EBUSY};
 	struct caisson_volume_opened opened;
-	struct caisson_error none = {0};
 	uint64_t size = resize->new_size;
-	int r;
+	_cleanup_close_ int loop = -1;
+	int r, closed;
 
 	if (geteuid() != 0)
 		return caisson_refuse(err, EPERM,
 			"%s grows while it is mounted, and mounting it takes root", resize->kind);
 	volume_access_done(&resize->access);
-	r = volume_mount(state, keys, name, key, &options, &opened, err);
-	if (r == 0) {
-		none.code = EBUSY;
-		r = resize_open(state, keys, name, key, size, &none, err);
-		if (!opened.was_open &&
-			volume_unmount(state, name, false, r < 0 ? NULL : err) < 0 && r == 0)
-			r = -EBUSY;
-	}
-	return r;
+	r = volume_layout(state, name, &layout, err);
+	if (r == 0)
+		r = opened_open(state, keys, name, key, &options, &opened, err);
+	if (r < 0)
+		return r;
+	if (opened.way == CAISSON_VOLUME_USERSPACE)
+		loop = tools_open_loop(opened.file, err);
+	r = opened.way == CAISSON_VOLUME_USERSPACE && loop < 0
+		    ? loop
+		    : resize_open(state, keys, name, key, size, &none, err);
+	closep(&loop);
+	loop = -1;
+	closed = opened_close(&layout, name, &opened, false, r < 0 ? NULL : err);
+	return r < 0 ? r : closed;
+}
+
+static int resize_free(const struct state *state, struct key_service *keys, const char *name,
+	const struct volume_key *key, struct resize *resize, struct caisson_error *err)
+{
+	int r = volume_access_unlock(&resize->access, key->key, &key->limits, err);
+
+	resize->old_size = resize->access.blocks->size;
+	if (r == 0)
+		r = find_kind(resize, err);
+	if (r == 0)
+		r = check_target(resize, err);
+	if (r < 0)
+		return r;
+	if (strncmp(resize->kind, "ext", 3) == 0)
+		return resize_free_ext(resize, err);
+	if (resize->new_size < resize->old_size)
+		return refuse_shrink(resize, err);
+	if (resize->kind[0] == '\0' || strcmp(resize->kind, "none") == 0)
+		return grow_container(resize, err);
+	return resize_free_other(state, keys, name, key, resize, err);
 }
 
 int volume_resize(const struct state *state, struct key_service *keys, const char *name,
 	uint64_t size, const struct volume_key *key, struct caisson_error *err)
 {
 	_cleanup_(resize_done) struct resize resize = {.access = VOLUME_ACCESS_NONE};
+	_cleanup_volume_layout_ struct volume_layout layout = VOLUME_LAYOUT_NONE;
 	struct caisson_error failure = {0};
+	_cleanup_close_ int lock = -1;
 	int r;
 
 	if (size < VOLUME_SIZE_LEAST || size > INT64_MAX - SIZE_STEP)
 		return caisson_refuse(
 			err, EINVAL, "a volume has at least %llu MiB", VOLUME_SIZE_LEAST >> 20);
 	resize.new_size = (size + SIZE_STEP - 1) / SIZE_STEP * SIZE_STEP;
+	r = volume_layout(state, name, &layout, err);
+	/* Nobody opens, closes or destroys it meanwhile. */
+	if (r == 0)
+		r = volume_lock_name(&layout, name, &lock, err);
+	if (r < 0)
+		return r;
 	r = volume_access_lock(state, keys, name, "resize", false, &resize.access, &failure);
 	if (r == -EBUSY)
 		return resize_open(state, keys, name, key, resize.new_size, &failure, err);
@@ -305,19 +368,5 @@ int volume_resize(const struct state *state, struct key_service *keys, const cha
 			*err = failure;
 		return r;
 	}
-	resize.old_size = resize.access.blocks->size;
-	r = volume_access_unlock(&resize.access, key->key, &key->limits, err);
-	if (r == 0)
-		r = find_kind(&resize, err);
-	if (r == 0)
-		r = check_target(&resize, err);
-	if (r < 0)
-		return r;
-	if (strncmp(resize.kind, "ext", 3) == 0)
-		return resize_free_ext(&resize, err);
-	if (resize.new_size < resize.old_size)
-		return refuse_shrink(&resize, err);
-	if (resize.kind[0] == '\0' || strcmp(resize.kind, "none") == 0)
-		return set_container_size(&resize, err);
-	return resize_free_other(state, keys, name, key, &resize, err);
+	return resize_free(state, keys, name, key, &resize, err);
 }

@@ -2,13 +2,20 @@
 #include "volume/tools.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include "attach/control.h"
+#include "attach/loop.h"
 #include "attach/start.h"
+#include "base/io.h"
 #include "base/path.h"
 #include "base/process.h"
+#include "base/staging.h"
 
 #define CLOSE_SECONDS 30
 
@@ -31,8 +38,8 @@ static int run_checker(
 	return 0;
 }
 
-static int serve(
-	struct volume_access *access, struct attach_started *started, struct caisson_error *err)
+static int serve(struct volume_access *access, const char *folder, struct attach_started *started,
+	struct caisson_error *err)
 {
 	const struct attach_options options = {
 		.container = access->container,
@@ -42,39 +49,45 @@ static int serve(
 		.data_offset = access->luks.facts.data_offset,
 		.size = volume_payload_size(access, access->blocks->size),
 		.name = access->name,
-		.folder = access->layout.open,
+		.folder = folder,
 		.read_only = true,
 		.file = true,
 	};
-	int r = make_directories(access->layout.open, 0700, err);
-
-	if (r == 0)
-		r = attach_sweep(access->layout.open, true, err);
-	return r < 0 ? r : attach_start(&options, started, err);
+	return attach_start(&options, started, err);
 }
 
 int tools_check(struct volume_access *access, const char *kind, char *text, size_t size,
 	struct caisson_error *err)
 {
+	_cleanup_staging_ struct staging staging = STAGING_NONE;
 	struct attach_started started = {.file = false};
 	_cleanup_free_ char *file = NULL;
 	int r;
 
 	if (strcmp(kind, "xfs") != 0 && strcmp(kind, "btrfs") != 0)
 		return caisson_refuse(err, EOPNOTSUPP, "%s is not one that is checked here", kind);
-	file = format_string("%s/%s/%s", access->layout.open, ATTACH_FILE_FOLDER, ATTACH_FILE_NAME);
+	/* A folder of its own: the volume is not open. */
+	r = staging_directory(&staging, access->layout.folder, err);
+	if (r < 0)
+		return r;
+	file = format_string("%s/%s/%s", staging.path, ATTACH_FILE_FOLDER, ATTACH_FILE_NAME);
 	if (file == NULL)
 		return caisson_fail(err, ENOMEM, "check a filesystem");
-	r = serve(access, &started, err);
+	r = serve(access, staging.path, &started, err);
 	if (r == 0 && !started.file)
 		r = caisson_refuse(err, EOPNOTSUPP, "%s: its checker reads files alone, and %s",
 			kind, started.why_no_file);
 	else if (r == 0)
 		r = run_checker(kind, file, text, size, err);
-	(void)attach_control(access->layout.open, "close force", CLOSE_SECONDS, NULL, NULL, NULL);
-	(void)attach_sweep(access->layout.open, true, NULL);
-	(void)rmdir(access->layout.open);
+	(void)attach_control(staging.path, "close force", CLOSE_SECONDS, NULL, NULL, NULL);
+	(void)attach_sweep(staging.path, true, NULL);
 	return r;
+}
+
+bool tools_can_grow(const char *kind)
+{
+	return strncmp(kind, "ext", 3) == 0 || strcmp(kind, "xfs") == 0 ||
+	       strcmp(kind, "btrfs") == 0;
 }
 
 int tools_grow(const char *kind, const char *device, const char *point, struct caisson_error *err)
@@ -91,4 +104,61 @@ int tools_grow(const char *kind, const char *device, const char *point, struct c
 		return caisson_refuse(
 			err, ENOTSUP, "'%s' is no filesystem that can grow here", kind);
 	return process_run(argv, NULL, NULL, err);
+}
+
+/* What the child has to say, in the memory that both see. */
+struct answer {
+	int result;
+	struct caisson_error err;
+};
+
+static int mount_and_grow(
+	const char *kind, const char *device, const char *point, struct caisson_error *err)
+{
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return caisson_fail(err, errno, "make a mount namespace");
+	if (mount(device, point, kind, MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		return caisson_fail(err, errno, "mount %s to grow it", device);
+	return tools_grow(kind, device, point, err);
+}
+
+int tools_grow_privately(
+	const char *kind, const char *device, const char *point, struct caisson_error *err)
+{
+	struct answer *answer = mmap(
+		NULL, sizeof(*answer), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int status = 0, r;
+	pid_t pid;
+
+	if (answer == MAP_FAILED)
+		return caisson_fail(err, ENOMEM, "grow a filesystem");
+	r = make_directories(point, 0700, err);
+	pid = r == 0 ? fork() : -1;
+	if (pid == 0) {
+		answer->result = mount_and_grow(kind, device, point, &answer->err);
+		_exit(0);
+	}
+	if (r == 0 && pid < 0)
+		r = caisson_fail(err, errno, "start a process");
+	if (pid > 0)
+		r = process_wait(pid, &status, err);
+	if (pid > 0 && r == 0 && status != 0)
+		r = caisson_refuse(err, EIO, "growing the filesystem ended with status %d", status);
+	if (pid > 0 && r == 0 && answer->result < 0) {
+		r = answer->result;
+		if (err != NULL)
+			*err = answer->err;
+	}
+	(void)rmdir(point);
+	munmap(answer, sizeof(*answer));
+	return r;
+}
+
+int tools_open_loop(const char *file, struct caisson_error *err)
+{
+	const struct loop_options options = {.read_only = false};
+	_cleanup_close_ int fd = open_file(file, O_RDWR, 0, err);
+	_cleanup_free_ char *path = NULL;
+
+	return fd < 0 ? fd : loop_attach(fd, &options, &path, err);
 }

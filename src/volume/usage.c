@@ -78,12 +78,24 @@ static int read_superblock(
 	return 0;
 }
 
+int volume_usage_of(
+	struct blocks *payload, struct volume_usage *ret_usage, struct caisson_error *err)
+{
+	struct volume_usage usage = {.size = 0};
+	int r = filesystem_kind(payload, usage.filesystem, err);
+
+	if (r == 0)
+		r = read_superblock(payload, &usage, err);
+	if (r == 0)
+		*ret_usage = usage;
+	return r;
+}
+
 int volume_usage(const struct state *state, struct key_service *keys, const char *name,
 	struct volume_usage *ret_usage)
 {
 	_cleanup_volume_access_ struct volume_access access = VOLUME_ACCESS_NONE;
 	_cleanup_blocks_ struct blocks *payload = NULL;
-	struct volume_usage usage = {.size = 0};
 	struct caisson_error err = {0};
 	int r = volume_access_peek(state, keys, name, &access, &err);
 
@@ -93,11 +105,5 @@ int volume_usage(const struct state *state, struct key_service *keys, const char
 		r = volume_access_unlock(&access, NULL, NULL, &err);
 	if (r == 0)
 		r = volume_access_payload(&access, access.blocks, &payload, &err);
-	if (r == 0)
-		r = filesystem_kind(payload, usage.filesystem, &err);
-	if (r == 0)
-		r = read_superblock(payload, &usage, &err);
-	if (r == 0)
-		*ret_usage = usage;
-	return r;
+	return r < 0 ? r : volume_usage_of(payload, ret_usage, &err);
 }

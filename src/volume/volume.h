@@ -12,6 +12,7 @@
 #include <caisson/volume.h>
 #include <stdint.h>
 
+#include "base/blocks.h"
 #include "base/state.h"
 #include "base/strbuf.h"
 #include "key/service.h"
@@ -134,6 +135,9 @@ struct volume_usage {
 };
 int volume_usage(const struct state *state, struct key_service *keys, const char *name,
 	struct volume_usage *ret_usage);
+/* The same of a payload that is open. */
+int volume_usage_of(
+	struct blocks *payload, struct volume_usage *ret_usage, struct caisson_error *err);
 
 /* Idempotent: what is gone already is fine. -EBUSY while a machine has it open. The error is the
    first step's that failed; @done tells what was done also then. */
