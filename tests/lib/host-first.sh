@@ -1,4 +1,5 @@
 #!/bin/busybox sh
+# shellcheck shell=dash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # /init of the first stage of a host in a machine (host.sh): disks, an overlay over them, and on with bash.
 /bin/busybox --install -s /bin

@@ -140,7 +140,7 @@ host_make_payload() { # FOLDER SCRIPT...
 		[ -f "$script" ] && cp -a "$script" "$folder/build/"
 	done
 	find "$build/guest" -type f -perm -u+x | (cd "$build" && sed "s|^$build/||" | xargs -r cp --parents -t "$folder/build")
-	cp "$build/tests/machine-key" "$folder/build/tests/"
+	cp "$build/tests/machine-key" "$build/tests/kill-at" "$folder/build/tests/"
 	cp -r "$source/tests/lib" "$folder/tests/"
 	shift
 	for script; do

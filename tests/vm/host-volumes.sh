@@ -7,7 +7,8 @@ set -u
 host_begin "$1"
 shift
 scripts=()
-for script in "${@:-smoke}"; do
+[ $# -gt 0 ] || set -- smoke kernel cryptsetup userspace faults kills
+for script; do
 	scripts+=("$source/tests/vm/host/$script.sh")
 done
 host_run "${scripts[@]}"
