@@ -20,6 +20,11 @@ host_guest_begin() { # BUILD COMMAND...: commands of caisson volume that the scr
 	mkdir "$work/mnt"
 }
 
+# Without udev nobody would make the nodes. The variable is for dmsetup alone: caisson has to find out.
+dmsetup() { # ARGUMENT...
+	DM_DISABLE_UDEV=1 command dmsetup "$@"
+}
+
 container_of() { # VOLUME
 	echo "$CAISSON_STATE/volumes/$1/container"
 }
@@ -72,11 +77,12 @@ make_tree() { # FOLDER
 picture() { # FOLDER
 	(
 		cd "$1" || exit
-		find . -path ./lost+found -prune -o -printf '%p %y %m %U:%G %n %l\n' | grep -v '^\. ' | sort
+		find . -path ./lost+found -prune -o -type d -printf '%p %y %m %U:%G\n' \
+			-o -printf '%p %y %m %U:%G %n %l\n' | grep -v '^\. ' | sort
 		find . -path ./lost+found -prune -o -type f -printf '%p %s %T@\n' | sort
 		find . -path ./lost+found -prune -o -type f -print0 | sort -z | xargs -0 -r sha256sum
 		find . -path ./lost+found -prune -o -type f -print0 | sort -z |
-			xargs -0 -r getfattr -d -m - 2>/dev/null
+			xargs -0 -r getfattr -d -m '^(user|system|security)[.]' 2>/dev/null
 	)
 }
 

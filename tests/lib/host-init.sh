@@ -16,6 +16,15 @@ hostname host
 ip link set lo up 2>/dev/null
 modprobe -a loop dm-mod dm-crypt fuse
 mkdir -p /run/cryptsetup
+# What one script left is not the next one's.
+clear_up() {
+	pkill -KILL caisson
+	grep -o ' /scratch/[^ ]*' /proc/self/mounts | sort -r | xargs -r umount --lazy
+	DM_DISABLE_UDEV=1 dmsetup remove_all --force
+	losetup --detach-all
+	rm -rf /scratch/caisson-test.*
+}
+
 tap=
 for port in /sys/class/virtio-ports/*; do
 	[ "$(cat "$port/name")" = org.caisson.tap ] && exec {tap}>"/dev/${port##*/}"
@@ -27,6 +36,7 @@ while read -r script; do
 	timeout --kill-after=5 "${HOST_SCRIPT_TIMEOUT:-400}" bash "/caisson/scripts/$script" /caisson/build \
 		</dev/null >&"$tap" {tap}>&-
 	status=$?
+	clear_up >/dev/console 2>&1
 	echo "#host time $script took $(((${EPOCHREALTIME/./} - ${began/./}) / 1000)) ms" >&"$tap"
 	echo "#host end $script $status" >&"$tap"
 done </caisson/scripts.list
