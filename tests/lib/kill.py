@@ -199,7 +199,7 @@ class Kill:
             raise Wrong("inspect %s: %s" % (name, seen["header_error"]))
         opens = self.openers(name, seen["path"])
         picture = {"size": seen["size"], "has_key": seen.get("has_key"), "in_use": seen.get("in_use"),
-                   "opens": opens}
+                   "keyslots": seen.get("keyslots"), "opens": opens}
         if self.options.has_export:
             picture.update(self.content(name, opens))
         return picture
