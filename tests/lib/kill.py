@@ -138,30 +138,27 @@ class Kill:
 
     def start(self, command):
         """Output goes to files: what lives on must not hold us."""
-        out = open(self.here + "/.out", "w+b")
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
-                                   env=self.environment(), start_new_session=True, cwd="/")
-        return process, out
+        with open(self.here + "/.out", "wb") as out, open(self.here + "/.err", "wb") as err:
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                                    env=self.environment(), start_new_session=True, cwd="/")
 
     def run(self, command):
-        process, out = self.start(command)
+        process = self.start(command)
         try:
             status = process.wait(LIMIT)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             raise Wrong("%s: not done after %d s" % (" ".join(command), LIMIT)) from None
-        out.seek(0)
-        text = out.read().decode(errors="replace")
-        out.close()
-        self.log.append("%s: %d %s" % (" ".join(command), status, " ".join(text.split())[:300]))
-        return status, text
+        with open(self.here + "/.out", "rb") as out, open(self.here + "/.err", "rb") as err:
+            text, said = out.read().decode(errors="replace"), err.read().decode(errors="replace")
+        self.log.append("%s: %d %s" % (" ".join(command), status, " ".join((said + text).split())[:300]))
+        return status, text, said
 
     def caisson(self, arguments, allowed=(0,)):
-        status, text = self.run([self.options.caisson] + self.fill(arguments))
+        status, _, said = self.run([self.options.caisson] + self.fill(arguments))
         if status not in allowed:
-            raise Wrong("%s ended with %d: %s" % (" ".join(arguments), status, text.strip()[-400:]))
-        return status, text
+            raise Wrong("%s ended with %d: %s" % (" ".join(arguments), status, said.strip()[-400:]))
 
     def processes(self):
         tag = b"CAISSON_TEST_TAG=" + self.tag.encode() + b"\0"
@@ -186,11 +183,11 @@ class Kill:
     # What there is
 
     def volume(self, name):
-        status, text = self.run([self.options.caisson, "volume", "inspect", name, "--json"])
-        if status == 1 and "no volume called" in text:
+        status, text, said = self.run([self.options.caisson, "volume", "inspect", name, "--json"])
+        if status == 1 and "no volume called" in said:
             return None
         if status != 0:
-            raise Wrong("inspect %s ended with %d: %s" % (name, status, text.strip()))
+            raise Wrong("inspect %s ended with %d: %s" % (name, status, said.strip()))
         try:
             seen = json.loads(text)
         except ValueError:
@@ -272,7 +269,7 @@ class Kill:
         picture["names"] = sorted(name for name in self.names() if not name.endswith("/holder"))
         picture["records"] = self.records()
         picture["beside"] = {name: digest(os.path.join(self.here, name)) for name in case.beside}
-        picture["here"] = sorted(name for name in os.listdir(self.here) if name not in (".out", "state", "config"))
+        picture["here"] = sorted(name for name in os.listdir(self.here) if name not in (".out", ".err", "state", "config"))
         loops = subprocess.run(["losetup", "--noheadings", "--output", "BACK-FILE"], stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL, check=False).stdout.decode()
         picture["loops"] = loops.count(self.here + "/")
@@ -379,18 +376,17 @@ class Runner:
     def kill_in(self, copy, mode, at):
         command = [self.options.caisson] + copy.fill(self.case.command)
         if mode == "time":
-            process, out = copy.start(command)
+            process = copy.start(command)
             try:
                 process.wait(at)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
             status = 137 if process.returncode == -signal.SIGKILL else process.returncode
-            out.close()
             copy.log.append("killed after %.6f s: %d" % (at, status))
         else:
             how = {"alone": [], "all": ["--tree"], "power": ["--power", str(self.options.seed % 3)]}[mode]
-            status, _ = copy.run([self.options.kill_at, "--after", str(at)] + how + ["--"] + command)
+            status, _, _ = copy.run([self.options.kill_at, "--after", str(at)] + how + ["--"] + command)
         if status not in (0, 137):
             raise Wrong("the command ended by itself with %d" % status)
         seen = copy.picture(self.case)
