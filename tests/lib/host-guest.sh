@@ -93,7 +93,7 @@ same_tree() { # DESCRIPTION FOLDER FOLDER
 		point yes "$1"
 	else
 		point no "$1"
-		diag "$(diff "$work/tree-1" "$work/tree-2" | head -n 20)"
+		diag "$(diff "$work/tree-1" "$work/tree-2" | head -n 8)"
 	fi
 }
 
@@ -112,8 +112,21 @@ nothing_left() { # DESCRIPTION
 		[ -z "$(what_is_left)" ] && break
 		sleep 0.2
 	done
-	same "$1" '' "$(what_is_left)"
+	same "$1" '' "$(what_is_left)" || clear_up
 }
+
+# So that one thing that is left does not fail all that follows.
+clear_up() {
+	pkill -KILL caisson
+	grep -o " $work/[^ ]*" /proc/self/mounts | sort -r | xargs -r umount --lazy
+	dmsetup ls --target crypt | grep -o '^caisson-[^[:space:]]*' | while read -r name; do
+		dmsetup remove --retry "$name"
+	done
+	losetup --noheadings --output NAME,BACK-FILE | grep container | while read -r name _; do
+		losetup --detach "$name"
+	done
+	rm -rf "$CAISSON_STATE/open"
+} >&2
 
 fsck_of() { # FILESYSTEM DEVICE
 	case $1 in

@@ -50,7 +50,7 @@ nothing_left 'nothing is left'
 # Held by somebody else
 
 exec {lock}<"$(container_of data)"
-flock --exclusive $lock
+flock --exclusive --timeout 5 $lock
 for command in 'open data --kernel' 'open data --userspace' 'resize data 96M' 'destroy data' \
 	"key add data --new-key-file $work/key-a" "copy data twin" "mount data --target $work/mnt"; do
 	# shellcheck disable=SC2086
@@ -101,7 +101,7 @@ faulty() { # TABLE
 	blockdev --flushbufs /dev/mapper/faulty 2>/dev/null
 }
 faulty "0 $sectors error"
-for command in 'open data --kernel' 'open data --userspace' 'check data' "backup data $work/header" \
+for command in 'open data --kernel' 'open data --userspace' "backup data $work/header" \
 	"export data $work/out.raw" 'key add data --new-key-file '"$work/key-a" 'copy data twin'; do
 	# shellcheck disable=SC2086
 	try timeout 60 "$caisson" volume $command
