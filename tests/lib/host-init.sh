@@ -16,6 +16,10 @@ hostname host
 ip link set lo up 2>/dev/null
 modprobe -a loop dm-mod dm-crypt fuse
 mkdir -p /run/cryptsetup
+set -a
+# shellcheck source=/dev/null
+. /caisson/environment
+set +a
 # What one script left is not the next one's.
 clear_up() {
 	pkill -KILL caisson

@@ -9,6 +9,7 @@
 #                       a point of this test
 #
 # Scripts are bash, source /caisson/tests/lib/host-guest.sh, and speak TAP. There is no udev.
+# They get CAISSON_KILL_SEED and numbers called HOST_* from the environment.
 # CAISSON_HOST_TIMEOUT bounds a boot in seconds, CAISSON_HOST_CONSOLE=yes shows its console at the end.
 # shellcheck source=tests/lib/tap.sh
 . "$(dirname "${BASH_SOURCE[0]}")/tap.sh"
@@ -142,6 +143,7 @@ host_make_payload() { # FOLDER SCRIPT...
 	find "$build/guest" -type f -perm -u+x | (cd "$build" && sed "s|^$build/||" | xargs -r cp --parents -t "$folder/build")
 	cp "$build/tests/machine-key" "$build/tests/kill-at" "$folder/build/tests/"
 	cp -r "$source/tests/lib" "$folder/tests/"
+	env | grep -E '^(CAISSON_KILL_SEED|HOST_[A-Z]+)=[0-9]+$' >"$folder/environment"
 	shift
 	for script; do
 		cp "$script" "$folder/scripts/" && basename "$script" >>"$folder/scripts.list" || return 1

@@ -5,7 +5,7 @@
 set -u
 # shellcheck source=tests/lib/host-guest.sh
 . /caisson/tests/lib/host-guest.sh
-host_guest_begin "$1" open close key export
+host_guest_begin "$1" open close "key add" export
 make_tree "$work/tree"
 weak=(--pbkdf pbkdf2 --pbkdf-force-iterations 1000)
 weak_argon=(--pbkdf argon2id --pbkdf-force-iterations 4 --pbkdf-memory 32768)
@@ -20,8 +20,17 @@ for options in '' '--sector-size 512' '--sector-size 1024' '--sector-size 2048' 
 	*cbc* | *serpent*)
 		# Ciphers that caisson does not have itself may be refused, in a sentence.
 		if [ "$status" -ne 0 ]; then
-			ended "create $options: refused" 1 'cipher'
+			ended "create $options: refused" 1 'only the kernel can encrypt'
 			same "create $options: nothing is left" '' "$(ls -A "$CAISSON_STATE/volumes")"
+			# shellcheck disable=SC2086
+			volume "create $options, empty" create data --size 64M $options
+			volume "create $options: mounted" mount data --kernel --target "$work/mnt"
+			like "create $options: so encrypted" "crypt ${options:9:12}" "$(dmsetup table caisson-data)"
+			cp -a "$work/tree/." "$work/mnt/"
+			same_tree "create $options: filled" "$work/tree" "$work/mnt"
+			volume "create $options: unmounted" unmount data
+			refused "create $options: not in user space" 'kernel|dm-crypt|cipher' open data --userspace
+			volume "create $options: destroyed" destroy data
 			continue
 		fi
 		;;
@@ -125,8 +134,8 @@ volume 'closed' close data
 
 truncate -s 64M "$work/strange"
 cp --sparse=always "$container" "$work/kept"
-try cryptsetup reencrypt --batch-mode "${weak[@]}" --key-file "$work/key-a" --key-slot 5 "$container"
-[ "$status" -eq 0 ] || try cryptsetup reencrypt --batch-mode --key-file "$work/key-a" "$container"
+try cryptsetup reencrypt --force-offline-reencrypt --batch-mode "${weak[@]}" --key-file "$work/key-a" --key-slot 5 "$container"
+[ "$status" -eq 0 ] || try cryptsetup reencrypt --force-offline-reencrypt --batch-mode --key-file "$work/key-a" "$container"
 ended 'cryptsetup reencrypts' 0
 check 'and opens it' cryptsetup open --test-passphrase --key-file "$work/key-a" "$container"
 try timeout 60 "$caisson" volume open data --kernel
@@ -146,7 +155,7 @@ else
 fi
 # A reencryption that stands in the middle
 cp --sparse=always "$work/kept" "$container"
-cryptsetup reencrypt --init-only --batch-mode --key-file "$work/key-a" "$container" 2>/dev/null
+cryptsetup reencrypt --force-offline-reencrypt --init-only --batch-mode --key-file "$work/key-a" "$container" 2>/dev/null
 for way in --kernel --userspace; do
 	try timeout 60 "$caisson" volume open data $way
 	ended "open $way in the middle of a reencryption: refused" 1 'reencrypt'

@@ -7,7 +7,7 @@ set -u
 host_guest_begin "$1" open close mount unmount
 mkdir "$work/tree"
 seq 1 5000 >"$work/tree/numbers"
-most=${HOST_KILLS:-14}
+most=${HOST_KILLS:-5}
 kill_at=$build/tests/kill-at
 
 steps_of() { # ARGUMENT...
@@ -21,7 +21,7 @@ places() { # STEPS
 	seq $((1 + RANDOM % stride)) $stride "$1"
 }
 
-RANDOM=${CAISSON_KILL_SEED:=$$}
+RANDOM=${CAISSON_KILL_SEED:=$(od -An -N2 -tu2 /dev/urandom | tr -d " ")}
 diag "CAISSON_KILL_SEED=$CAISSON_KILL_SEED"
 volume 'a volume' create data --size 64M --from "$work/tree"
 for way in --kernel --userspace; do
