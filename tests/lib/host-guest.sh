@@ -113,7 +113,8 @@ nothing_left() { # DESCRIPTION
 		[ -z "$(what_is_left)" ] && break
 		sleep 0.2
 	done
-	same "$1" '' "$(what_is_left)" || clear_up
+	same "$1" '' "$(what_is_left)"
+	[ -z "$(what_is_left)" ] || clear_up
 }
 
 # So that one thing that is left does not fail all that follows.
