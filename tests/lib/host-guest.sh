@@ -98,11 +98,11 @@ same_tree() { # DESCRIPTION FOLDER FOLDER
 	fi
 }
 
-# No loop device, no mapping, no mount, no server, no half-made file.
+# No loop device, no mapping, no mount (but the script's own, small), no server, no half-made file.
 what_is_left() {
 	losetup --noheadings --output NAME,BACK-FILE
 	dmsetup ls 2>/dev/null | grep -v 'No devices'
-	grep -o " $work/[^ ]* [^ ]*" /proc/self/mounts
+	grep -o " $work/[^ ]* [^ ]*" /proc/self/mounts | grep -v "^ $work/small "
 	pgrep -a caisson
 	find "$CAISSON_STATE" \( -name '.new-*' -o -name '.pending-*' -o -name '*.sock' \) 2>/dev/null
 }
@@ -120,7 +120,7 @@ nothing_left() { # DESCRIPTION
 # So that one thing that is left does not fail all that follows.
 clear_up() {
 	pkill -KILL caisson
-	grep -o " $work/[^ ]*" /proc/self/mounts | sort -r | xargs -r umount --lazy
+	grep -o " $work/[^ ]*" /proc/self/mounts | grep -v "/small$" | sort -r | xargs -r umount --lazy
 	dmsetup ls --target crypt | grep -o '^caisson-[^[:space:]]*' | while read -r name; do
 		dmsetup remove --retry "$name"
 	done

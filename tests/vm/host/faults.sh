@@ -179,11 +179,9 @@ for size in 63M 17M 16M 1M 4096 100 0; do
 	truncate -s $size "$(container_of data)"
 	for way in --kernel --userspace; do
 		try timeout --kill-after=5 60 "$caisson" volume open data $way
-		if [ $size = 63M ] && [ "$status" -eq 0 ]; then
-			# The payload has no size in the header: e2fsck has to tell.
-			try timeout 60 "$caisson" volume check data
-			ended "cut to $size, opened $way: check tells" 1
-			"$caisson" volume close data
+		# No header says how large the payload is: only with less than a whole one is it sure to be seen here.
+		if [ "$status" -eq 0 ] && [[ $size == 63M || $size == 17M ]]; then
+			volume "cut to $size: closed $way" close data
 		else
 			ended "cut to $size: open $way" 1
 			same "cut to $size: open $way: one sentence" 1 "$(grep -c '^caisson' <<<"$err")"
