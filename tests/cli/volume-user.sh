@@ -64,14 +64,14 @@ make_tree() {
 	ln -s ../random "$work/home/tree/deep/er/link"
 	ln "$work/home/tree/numbers" "$work/home/tree/deep/hard"
 	chmod 0640 "$work/home/tree/deep/random"
-	chmod 2750 "$work/home/tree/deep/er"
 	printf 'brown marker %s\n' 1 2 3 4 >"$work/home/tree/marker"
 	for key in key-a key-b key-wrong; do
 		head -c 32 /dev/urandom >"$work/home/$key"
 		chmod 600 "$work/home/$key"
 	done
 	[ ${#as_user[@]} -eq 0 ] || chown -hR 65534:65534 "$work/home"
-	chmod 2750 "$work/home/tree/deep/er"
+	# debugfs drops set-group-ID when it unpacks: that bit is looked at in the tar.
+	chmod 0750 "$work/home/tree/deep/er"
 }
 make_tree
 python3 - "$work/home/owners.tar" <<'PY'
@@ -86,7 +86,7 @@ with tarfile.open(sys.argv[1], "w", format=tarfile.PAX_FORMAT) as tar:
         tar.addfile(info, io.BytesIO(data))
     add("etc", tarfile.DIRTYPE, 0o755, 0, 0)
     add("etc/shadow", tarfile.REGTYPE, 0o640, 0, 42, b"root:*:1::::::\n", pax_headers={"SCHILY.xattr.user.colour": "blue"})
-    add("bin", tarfile.DIRTYPE, 0o755, 0, 0)
+    add("bin", tarfile.DIRTYPE, 0o2755, 0, 0)
     add("bin/su", tarfile.REGTYPE, 0o4755, 0, 0, b"x" * 5000)
     add("bin/same", tarfile.LNKTYPE, 0o4755, 0, 0, linkname="bin/su")
     add("home", tarfile.DIRTYPE, 0o700, 100000, 100001)
@@ -102,8 +102,8 @@ same_files() { # DESCRIPTION IMAGE
 	check "$1: e2fsck finds no fault" e2fsck -fn "$2"
 	debugfs -R "rdump / $work/dump" "$2" >/dev/null 2>&1
 	rmdir "$work/dump/lost+found"
-	same "$1: the same files" "$(cd "$work/home/tree" && find . -printf '%p %y %m %l\n' | sort | sha256sum)" \
-		"$(cd "$work/dump" && find . -printf '%p %y %m %l\n' | sort | sha256sum)"
+	same "$1: the same files" '' "$(diff <(cd "$work/home/tree" && find . -printf '%p %y %m %l\n' | sort) \
+		<(cd "$work/dump" && find . -printf '%p %y %m %l\n' | sort))"
 	same "$1: the same contents" "$(cd "$work/home/tree" && find . -type f -print0 | sort -z | xargs -0 sha256sum)" \
 		"$(cd "$work/dump" && find . -type f -print0 | sort -z | xargs -0 sha256sum)"
 }
@@ -174,7 +174,7 @@ ended 'restore' 0
 try user check data
 ended 'restore: whole again' 0
 
-for size in 96M 1G 48M 64M; do
+for size in 96M 1G 80M 64M; do
 	try user resize data $size
 	ended "resize to $size" 0
 	try user inspect data --json
@@ -222,6 +222,7 @@ check 'e2fsck finds no fault' e2fsck -fn "$work/home/out.raw"
 like 'owner and mode of root' 'Mode:  0640' "$(inode /etc/shadow)"
 like 'group of root' 'User:     0   Group:    42' "$(inode /etc/shadow)"
 like 'extended attributes' 'user.colour' "$(inode /etc/shadow)"
+like 'set-group-ID' 'Mode:  02755' "$(inode /bin)"
 like 'set-user-ID' 'Mode:  04755' "$(inode /bin/su)"
 like 'a hard link' 'Links: 2' "$(inode /bin/same)"
 like 'large owners' 'User: 100000   Group: 100001' "$(inode /home)"
