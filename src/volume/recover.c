@@ -40,7 +40,8 @@ static int erase_device(const struct volume_layout *layout, const char *name, co
 }
 
 /* 1 when there was a header on a device, or a key. */
-static int undo(struct key_service *keys, const char *name, char *text, struct caisson_error *err)
+static int undo(const struct volume_layout *layout, struct key_service *keys, const char *name,
+	char *text, struct caisson_error *err)
 {
 	char *device = strchr(text, '\n');
 	struct caisson_error none = {0};

@@ -66,6 +66,7 @@ CASES = [
     Case("create-from", FROM, again=(1,)),
     Case("create-preallocate", CREATE + ["--preallocate"], again=(1,), share=0.5),
     Case("create-key-file", CREATE + ["--key-file", "{work}/key-1"], again=(1,), share=0.5),
+    Case("create-device", CREATE + ["--device", "{device}", "--from", "{work}/tree"], again=(1,), device=True, share=0.5),
     Case("grow", ["volume", "resize", "data", "96M"], [FROM]),
     Case("shrink", ["volume", "resize", "data", "48M"], [FROM]),
     Case("copy", ["volume", "copy", "data", "twin"], [FROM], again=(1,), volumes=("data", "twin")),
@@ -123,6 +124,13 @@ class Kill:
             os.makedirs(self.here, 0o700)
         self.state, self.config = self.here + "/state", self.here + "/config"
         self.log = []
+        self.device = ""
+
+    def attach(self):
+        with open(self.here + "/disk", "wb") as disk:
+            disk.truncate(80 << 20)
+        self.device = subprocess.run(["losetup", "--find", "--show", disk.name], check=True,
+                                     stdout=subprocess.PIPE).stdout.decode().strip()
 
     def done(self):
         for pid in self.processes():
@@ -134,6 +142,8 @@ class Kill:
             for line in mounts:
                 if self.here in line.split()[1]:
                     subprocess.run(["umount", "-l", line.split()[1]], check=False)
+        if self.device:
+            subprocess.run(["losetup", "--detach", self.device], check=False)
         shutil.rmtree(self.here, ignore_errors=True)
 
     def environment(self):
@@ -141,7 +151,7 @@ class Kill:
                     CAISSON_TEST_TAG=self.tag)
 
     def fill(self, arguments):
-        return [word.format(work=self.options.work, here=self.here) for word in arguments]
+        return [word.format(work=self.options.work, here=self.here, device=self.device) for word in arguments]
 
     def start(self, command):
         """Output goes to files: what lives on must not hold us."""
@@ -294,6 +304,8 @@ class Kill:
         loops = subprocess.run(["losetup", "--noheadings", "--output", "BACK-FILE"], stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL, check=False).stdout.decode()
         picture["loops"] = loops.count(self.here + "/")
+        if self.device:
+            picture["header"] = subprocess.run(["cryptsetup", "isLuks", self.device], check=False).returncode
         picture["processes"] = self.processes_left()
         return picture
 
@@ -354,8 +366,8 @@ class Runner:
         self.template = Kill(options)
         for command in case.prepare or [["volume", "list"]]:
             self.template.caisson(command)
-        self.old = self.look_at(None)
-        full = Kill(options, self.template)
+        self.old = self.look()
+        full = self.copy()
         try:
             began = time.monotonic()
             full.caisson(case.command)
@@ -367,7 +379,7 @@ class Runner:
                 raise Wrong("a second run changed: " + differences(self.new, self.again))
         finally:
             full.done()
-        counted = Kill(options, self.template)
+        counted = self.copy()
         try:
             counted.run([options.kill_at, "--steps", counted.here + "/.steps", "--", options.caisson]
                         + counted.fill(case.command))
@@ -376,8 +388,14 @@ class Runner:
         finally:
             counted.done()
 
-    def look_at(self, _):
+    def copy(self):
         copy = Kill(self.options, self.template)
+        if self.case.device:
+            copy.attach()
+        return copy
+
+    def look(self):
+        copy = self.copy()
         try:
             return copy.picture(self.case)
         finally:
@@ -385,7 +403,7 @@ class Runner:
 
     def kill(self, mode, at):
         """Returns what is wrong, or None; and whether anything was killed."""
-        copy = Kill(self.options, self.template)
+        copy = self.copy()
         try:
             killed = self.kill_in(copy, mode, at)
             return None, killed
@@ -500,6 +518,9 @@ def plan(options, runner, kills, chance):
 def run_case(options, report, pool, case, kills):
     if not supported(options, case.command, *case.prepare, *case.after):
         report.skip(case.name, "there is no such command")
+        return 0
+    if case.device and (os.geteuid() != 0 or not os.path.exists("/dev/loop-control")):
+        report.skip(case.name, "loop devices are root's, and not there in all containers")
         return 0
     chance = random.Random("%d %s" % (options.seed, case.name))
     try:
