@@ -6,6 +6,7 @@
 #include <sodium.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/io.h"
 
@@ -46,6 +47,19 @@ static int check_path(const char *path, struct caisson_error *err)
 	return 0;
 }
 
+const char *luks_shown(const char *path, char buffer[LUKS_SHOWN_SIZE])
+{
+	ssize_t length;
+
+	if (strncmp(path, "/proc/self/fd/", 14) != 0)
+		return path;
+	length = readlink(path, buffer, LUKS_SHOWN_SIZE - 1);
+	if (length <= 0 || buffer[0] != '/')
+		return path;
+	buffer[length] = '\0';
+	return buffer;
+}
+
 int luks_device_init(struct luks_device *device, const char *path, struct caisson_error *err)
 {
 	int r = check_path(path, err);
@@ -63,6 +77,7 @@ int luks_device_init(struct luks_device *device, const char *path, struct caisso
 
 int luks_device_load(struct luks_device *device, const char *path, struct caisson_error *err)
 {
+	char shown[LUKS_SHOWN_SIZE];
 	int r = luks_device_init(device, path, err);
 
 	if (r < 0)
@@ -74,13 +89,15 @@ int luks_device_load(struct luks_device *device, const char *path, struct caisso
 	if (r < 0)
 		return caisson_refuse(err, EBADMSG,
 			"%s has no usable LUKS2 header (both copies are missing or damaged)%s%s",
-			path, device->complaint[0] != '\0' ? ": " : "", device->complaint);
+			luks_shown(path, shown), device->complaint[0] != '\0' ? ": " : "",
+			device->complaint);
 	return 0;
 }
 
 int luks_device_metadata(struct luks_device *device, const char *path,
 	struct luks_metadata *ret_metadata, struct caisson_error *err)
 {
+	char shown[LUKS_SHOWN_SIZE];
 	const char *json = NULL;
 	int r = crypt_dump_json(device->context, &json, 0);
 
@@ -88,21 +105,22 @@ int luks_device_metadata(struct luks_device *device, const char *path,
 		return luks_device_fail(device, r, err, "read its LUKS2 metadata");
 	r = luks_metadata_parse(json, strlen(json), ret_metadata, err);
 	if (r < 0)
-		return caisson_wrap(err, "the LUKS2 header of %s", path);
+		return caisson_wrap(err, "the LUKS2 header of %s", luks_shown(path, shown));
 	return 0;
 }
 
 int luks_device_fail(
 	const struct luks_device *device, int code, struct caisson_error *err, const char *what)
 {
+	char shown[LUKS_SHOWN_SIZE];
 	const char *path = crypt_get_device_name(device->context);
 
 	if (path == NULL)
 		path = crypt_get_metadata_device_name(device->context);
+	path = path != NULL ? luks_shown(path, shown) : "LUKS2";
 	if (device->complaint[0] == '\0')
-		return caisson_fail(err, code, "%s: %s", path != NULL ? path : "LUKS2", what);
-	return caisson_fail(
-		err, code, "%s: %s: %s", path != NULL ? path : "LUKS2", what, device->complaint);
+		return caisson_fail(err, code, "%s: %s", path, what);
+	return caisson_fail(err, code, "%s: %s: %s", path, what, device->complaint);
 }
 
 void luks_device_done(struct luks_device *device)
@@ -128,6 +146,7 @@ static int check_header(struct luks_device *device, const char *path,
 	const struct luks_facts *expected, uint32_t *ret_keyslots, struct caisson_error *err)
 {
 	const char *uuid = crypt_get_uuid(device->context);
+	char shown[LUKS_SHOWN_SIZE];
 	struct luks_metadata metadata;
 	int r = luks_device_metadata(device, path, &metadata, err);
 
@@ -139,7 +158,8 @@ static int check_header(struct luks_device *device, const char *path,
 	else
 		r = luks_metadata_check(&metadata, expected, ret_keyslots, err);
 	if (r < 0)
-		return caisson_wrap(err, "refused: the header of %s is not as it was made", path);
+		return caisson_wrap(err, "refused: the header of %s is not as it was made",
+			luks_shown(path, shown));
 	return 0;
 }
 

@@ -23,6 +23,9 @@ struct luks_device {
 void luks_quiet(void);
 /* Nobody would complete a udev cookie: libdevmapper must make the nodes in /dev/mapper itself. */
 void luks_without_udev(void);
+#define LUKS_SHOWN_SIZE 256
+/* @path, or what the descriptor that it names is open on: for people to read. */
+const char *luks_shown(const char *path, char buffer[LUKS_SHOWN_SIZE]);
 /* Opens a context for the file or device at @path, silent and without metadata locks. @device must
    stay where it is until luks_device_done(). */
 int luks_device_init(struct luks_device *device, const char *path, struct caisson_error *err);
