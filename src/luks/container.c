@@ -166,6 +166,8 @@ static int check_header(struct luks_device *device, const char *path,
 static int open_keyslot(struct luks_device *device, const char *path, uint32_t keyslots,
 	const struct secret *machine_key, struct secret *volume_key, struct caisson_error *err)
 {
+	char shown[LUKS_SHOWN_SIZE];
+
 	for (int number = 0; number < LUKS_OBJECTS_MOST; number++) {
 		size_t size = volume_key->size;
 		int r;
@@ -179,7 +181,8 @@ static int open_keyslot(struct luks_device *device, const char *path, uint32_t k
 		if (r == -EIO || r == -ENOMEM)
 			return luks_device_fail(device, r, err, "read a keyslot");
 	}
-	return caisson_refuse(err, ENOKEY, "the key does not open this volume (%s)", path);
+	return caisson_refuse(
+		err, ENOKEY, "the key does not open this volume (%s)", luks_shown(path, shown));
 }
 
 int luks_device_unlock(struct luks_device *device, const char *path,

@@ -155,6 +155,7 @@ static int try_keyslots(struct luks_device *device, const struct luks_metadata *
 	unsigned int *ret_keyslot, const char *path, struct caisson_error *err)
 {
 	struct caisson_error skipped = {0};
+	char shown[LUKS_SHOWN_SIZE];
 
 	for (size_t i = 0; i < metadata->keyslot_count; i++) {
 		const struct luks_keyslot *keyslot = &metadata->keyslots[i];
@@ -188,7 +189,8 @@ static int try_keyslots(struct luks_device *device, const struct luks_metadata *
 			*err = skipped;
 		return -skipped.code;
 	}
-	return caisson_refuse(err, ENOKEY, "the key does not open this volume (%s)", path);
+	return caisson_refuse(
+		err, ENOKEY, "the key does not open this volume (%s)", luks_shown(path, shown));
 }
 
 static void tell_facts(struct luks_device *device, const struct luks_metadata *metadata,

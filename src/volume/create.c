@@ -31,6 +31,7 @@ struct creation {
 	struct luks_format_options luks;
 	struct key_record record;
 	char uuid[40];
+	char label[48]; /* of the header, which has room for no more */
 	uint64_t size;
 	int fd;      /* the container */
 	int pending; /* our marker, locked; -1 before there is one */
@@ -228,6 +229,11 @@ static int make_container(struct creation *creation, struct caisson_error *err)
 	if (r == 0)
 		r = content_write(
 			&creation->content, creation->fd, facts, payload, &volume_key, err);
+		r = content_write(&creation->content, creation->fd, facts, &volume_key, err);
+	/* Once more: the header gave back what it does not need. */
+	if (r == 0 && creation->options->preallocate &&
+		fallocate(creation->fd, 0, 0, (off_t)creation->size) < 0)
+		r = caisson_fail(err, errno, "take the space for the container");
 	if (r == 0 && fsync(creation->fd) < 0)
 		r = caisson_fail(err, errno, "sync the container");
 	return r;
@@ -291,6 +297,10 @@ static int prepare_key(struct creation *creation, struct caisson_error *err)
 	creation->luks = creation->options->luks;
 	creation->luks.uuid = creation->uuid;
 	luks_new_uuid(creation->uuid);
+	if (creation->luks.label == NULL) {
+		snprintf(creation->label, sizeof(creation->label), "%s", creation->name);
+		creation->luks.label = creation->label;
+	}
 	if (!by_service(creation))
 		return 0;
 	creation->machine_key.kind = LUKS_KEY_MACHINE;

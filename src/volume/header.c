@@ -92,6 +92,90 @@ struct restore {
 /* The whole of a backup, and nothing behind it: a container is no backup. */
 static int load_backup(struct restore *restore, const char *path, struct caisson_error *err)
 {
+	const struct restore *restore = userdata;
+	_cleanup_close_ int to = open_file(path, O_WRONLY, 0, err);
+
+	if (to < 0)
+		return to;
+	return copy_fd(restore->from, to, "the backup", err) < 0 ? -EIO : 0;
+}
+
+/* The key may have been changed since: then the backup would lock out whoever has no other. */
+static int check_service(
+	const struct volume_access *access, const char *path, struct caisson_error *err)
+{
+	_cleanup_secret_ struct secret key = SECRET_NONE, volume_key = SECRET_NONE;
+	int r = key_service_unwrap(access->keys, access->name, &key, err);
+
+	if (r == 0)
+		r = luks_unlock(path, &access->record.facts, &key, &volume_key, err);
+	if (r == 0)
+		return 0;
+	caisson_wrap(err, "the key service's key would not open the volume any more");
+	if (err != NULL)
+		err->code = EPERM;
+	caisson_hint(err, "--force puts it there all the same");
+	return -EPERM;
+}
+
+/* What is put back must fit what it is put before; of another volume it would make noise of the
+ * data. */
+static int check_backup(
+	const struct restore *restore, const char *path, bool force, struct caisson_error *err)
+{
+	const struct volume_access *access = restore->access;
+	struct luks_header backup, now;
+	uint64_t size = 0;
+	int r = luks_inspect(path, &backup, err);
+
+	if (r == 0)
+		r = luks_areas_check(path, err);
+	if (r == 0)
+		r = luks_header_size(path, &size, err);
+	if (r == 0 && size > restore->size)
+		r = caisson_refuse(err, EBADMSG, "the backup is cut short");
+	if (r < 0)
+		return r;
+	if (access->has_record && strcmp(access->record.facts.uuid, backup.facts.uuid) != 0)
+		return caisson_refuse(err, EPERM,
+			"the backup is of another volume: its UUID is %s, and not %s",
+			backup.facts.uuid, access->record.facts.uuid);
+	if (!force && access->has_record && check_service(access, path, err) < 0)
+		return -EPERM;
+	if (force || luks_inspect(access->path, &now, NULL) < 0)
+		return 0;
+	if (strcmp(now.facts.uuid, backup.facts.uuid) != 0 ||
+		now.facts.data_offset != backup.facts.data_offset) {
+		caisson_refuse(err, EPERM,
+			"the backup is of another volume: its UUID is %s, and not %s",
+			backup.facts.uuid, now.facts.uuid);
+		return caisson_hint(err, "--force puts it there all the same");
+	}
+	return 0;
+}
+
+/* Over a header that may be damaged beyond reading: nothing of it is asked. */
+static int restore_bytes(
+	struct volume_access *access, const struct restore *restore, struct caisson_error *err)
+{
+	_cleanup_close_ int copy = -1;
+	char path[32];
+	int r;
+
+	if (restore->size > access->blocks->size)
+		return caisson_refuse(err, EBADMSG, "the backup is larger than the container");
+	r = luks_header_copy(access->blocks, restore->size, restore->size, &copy, err);
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", copy);
+	r = put_back(path, (void *)restore, err);
+	return r < 0 ? r : write_through(access, copy, restore->size, err);
+}
+
+int volume_restore(const struct state *state, struct key_service *keys, const char *name,
+	const char *path, bool force, struct caisson_error *err)
+{
+	_cleanup_volume_access_ struct volume_access access = VOLUME_ACCESS_NONE;
 	_cleanup_close_ int fd = open_file(path, O_RDONLY | O_NONBLOCK, 0, err);
 	uint64_t file_size;
 	struct stat st;
