@@ -229,7 +229,6 @@ static int make_container(struct creation *creation, struct caisson_error *err)
 	if (r == 0)
 		r = content_write(
 			&creation->content, creation->fd, facts, payload, &volume_key, err);
-		r = content_write(&creation->content, creation->fd, facts, &volume_key, err);
 	/* Once more: the header gave back what it does not need. */
 	if (r == 0 && creation->options->preallocate &&
 		fallocate(creation->fd, 0, 0, (off_t)creation->size) < 0)
