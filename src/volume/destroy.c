@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -224,8 +225,27 @@ static int destroy_named(const struct volume_layout *layout, struct key_service 
 		return keep_first(0, &steps.failure, r, err);
 	/* A container that is not there, or is something else, is no reason to keep the rest. */
 	(void)step(&steps, r == -ENOENT ? 0 : r);
+	/* From here on it is gone, if not by us then by the next command. A full disk has no room
+	   to say so. */
+	(void)volume_write_marker(layout, path_base(layout->doomed), "", NULL);
 	destroy_all(layout, keys, name, container, &steps, done);
 	return steps.first;
+}
+
+int volume_finish_destroy(const struct volume_layout *layout, struct key_service *keys,
+	const char *name, struct caisson_error *err)
+{
+	_cleanup_close_ int fd = open(layout->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct caisson_volume_destroyed done = {.closed = false};
+	int r;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : caisson_fail(err, errno, "open %s", layout->folder);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return caisson_refuse(
+			err, EBUSY, "the volume %s is being destroyed by another command", name);
+	r = destroy_named(layout, keys, name, &done, err);
+	return r < 0 ? r : 1;
 }
 
 /* No folder: perhaps a create that was killed, or a key whose folder is missing. */

@@ -181,10 +181,10 @@ int volume_restore(const struct state *state, struct key_service *keys, const ch
 {
 	_cleanup_volume_access_ struct volume_access access = VOLUME_ACCESS_NONE;
 	struct restore restore = {.access = &access, .copy = -1};
-	int r = load_backup(&restore, path, err);
+	int r = volume_access_lock(state, keys, name, "restore", false, &access, err);
 
 	if (r == 0)
-		r = volume_access_lock(state, keys, name, "restore", false, &access, err);
+		r = load_backup(&restore, path, err);
 	if (r == 0)
 		r = check_backup(&restore, force, err);
 	if (r == 0)

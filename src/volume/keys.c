@@ -26,7 +26,7 @@
 static int set_marker(
 	const struct volume_access *access, const char *text, struct caisson_error *err)
 {
-	return write_file_atomic(access->layout.rekey, text, strlen(text), 0600, err);
+	return volume_write_marker(&access->layout, path_base(access->layout.rekey), text, err);
 }
 
 static int clear_marker(const struct volume_access *access, struct caisson_error *err)

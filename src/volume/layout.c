@@ -9,6 +9,7 @@
 
 #include "base/io.h"
 #include "base/path.h"
+#include "base/staging.h"
 #include "base/strbuf.h"
 
 #define DEVICE_PATH_MOST 4096
@@ -45,10 +46,11 @@ static int fill_in(struct volume_layout *layout, const char *state, const char *
 		layout->holder = path_join(layout->folder, "holder");
 		layout->device_file = path_join(layout->folder, "device");
 		layout->rekey = path_join(layout->folder, "rekey");
+		layout->doomed = path_join(layout->folder, "destroy");
 	}
 	if (layout->state == NULL || layout->container == NULL || layout->holder == NULL ||
 		layout->pending == NULL || layout->device_file == NULL || layout->rekey == NULL ||
-		layout->open == NULL || layout->mounts == NULL)
+		layout->doomed == NULL || layout->open == NULL || layout->mounts == NULL)
 		return caisson_fail(err, ENOMEM, "find the volume %s", name);
 	return find_device(layout, err);
 }
@@ -80,9 +82,21 @@ void volume_layout_done(struct volume_layout *layout)
 	free(layout->pending);
 	free(layout->device_file);
 	free(layout->rekey);
+	free(layout->doomed);
 	free(layout->open);
 	free(layout->mounts);
 	*layout = VOLUME_LAYOUT_NONE;
+}
+
+int volume_write_marker(const struct volume_layout *layout, const char *name, const char *text,
+	struct caisson_error *err)
+{
+	_cleanup_staging_ struct staging staging = STAGING_NONE;
+	int r = staging_file(&staging, layout->folder, err);
+
+	if (r == 0)
+		r = write_all(staging.fd, text, strlen(text), name, err);
+	return r < 0 ? r : staging_publish(&staging, name, err);
 }
 
 bool volume_exists(const struct volume_layout *layout)

@@ -16,6 +16,7 @@
  *   volumes/NAME/holder      who had it last
  *   volumes/NAME/redo        a change to the container that is being made (volume/redo.h)
  *   volumes/NAME/rekey       a change of its keys that is being made (volume/keys.c)
+ *   volumes/NAME/destroy     it is being destroyed: whoever finds that, goes on with it
  *   volumes/.pending-NAME    UUID of a volume whose key is being put beside a folder that is not
  *                            there yet: what tells the key that a killed create left from the key
  *                            of a volume whose folder is only missing (on a disk that is not
@@ -24,8 +25,8 @@
  *   mounts/NAME              where it is mounted unless somebody says otherwise
  */
 struct volume_layout {
-	char *state, *volumes, *folder, *container, *holder, *pending, *device_file, *rekey, *open,
-		*mounts;
+	char *state, *volumes, *folder, *container, *holder, *pending, *device_file, *rekey,
+		*doomed, *open, *mounts;
 	bool on_device; /* @container is a block device */
 };
 
@@ -74,6 +75,12 @@ int volume_write_holder(
    @name left that was killed between its key and its folder. Under the lock on the volumes. */
 int volume_recover(const struct volume_layout *layout, struct key_service *keys, const char *name,
 	struct caisson_error *err);
+/* Puts a small file into the volume's folder, durably and at once. */
+int volume_write_marker(const struct volume_layout *layout, const char *name, const char *text,
+	struct caisson_error *err);
+/* Goes on with a destroy that was killed. 1 when there was one, -EBUSY while it is at work. */
+int volume_finish_destroy(const struct volume_layout *layout, struct key_service *keys,
+	const char *name, struct caisson_error *err);
 /* The same for those who only look: what is being made is not there yet. 0. */
 int volume_recover_quietly(const struct volume_layout *layout, struct key_service *keys,
 	const char *name, struct caisson_error *err);

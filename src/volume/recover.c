@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a create left that was killed between its key and its folder. */
+/* What a create left that was killed between its key and its folder, and a destroy in its midst. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -66,8 +66,8 @@ static int undo(const struct volume_layout *layout, struct key_service *keys, co
 	return erased > 0 || r > 0;
 }
 
-int volume_recover(const struct volume_layout *layout, struct key_service *keys, const char *name,
-	struct caisson_error *err)
+static int recover_create(const struct volume_layout *layout, struct key_service *keys,
+	const char *name, struct caisson_error *err)
 {
 	_cleanup_close_ int fd =
 		open(layout->pending, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -88,6 +88,16 @@ int volume_recover(const struct volume_layout *layout, struct key_service *keys,
 	if (unlink(layout->pending) < 0 && errno != ENOENT)
 		return caisson_fail(err, errno, "remove %s", layout->pending);
 	return r;
+}
+
+int volume_recover(const struct volume_layout *layout, struct key_service *keys, const char *name,
+	struct caisson_error *err)
+{
+	int r = recover_create(layout, keys, name, err);
+
+	if (r < 0 || access(layout->doomed, F_OK) < 0)
+		return r;
+	return volume_finish_destroy(layout, keys, name, err);
 }
 
 int volume_recover_quietly(const struct volume_layout *layout, struct key_service *keys,

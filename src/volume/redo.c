@@ -261,22 +261,21 @@ static int reserve_all(const struct redo *redo, int container, struct caisson_er
 static int prepare(const struct redo *redo, int container, struct caisson_error *err)
 {
 	struct stat st;
-	int r;
 
 	if (fstat(container, &st) < 0)
 		return caisson_fail(err, errno, "stat the container");
+	if ((fcntl(container, F_GETFL) & O_ACCMODE) == O_RDONLY)
+		return caisson_fail(err, EROFS, "change the container");
 	if (!S_ISREG(st.st_mode))
 		return 0;
-	if ((uint64_t)st.st_size < redo->blocks.size &&
-		ftruncate(container, (off_t)redo->blocks.size) < 0)
-		return caisson_fail(err, errno, "make the container as large as %llu bytes",
-			(unsigned long long)redo->blocks.size);
-	r = reserve_all(redo, container, err);
-	/* Longer for nothing: as it was. */
-	if (r < 0 && (uint64_t)st.st_size < redo->blocks.size &&
-		ftruncate(container, st.st_size) < 0)
-		return r;
-	return r;
+	/* Its last block, beyond what it has so far: whether a file may be as large as that. */
+	if ((uint64_t)st.st_size < redo->blocks.size) {
+		int r = reserve(container, redo->blocks.size - REDO_BLOCK, REDO_BLOCK, err);
+
+		if (r < 0)
+			return r;
+	}
+	return reserve_all(redo, container, err);
 }
 
 int redo_commit(struct redo *redo, int container, struct caisson_error *err)
