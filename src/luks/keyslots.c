@@ -102,6 +102,13 @@ static int refuse_full(struct caisson_error *err)
 	return caisson_hint(err, "remove one that is not needed: caisson volume key list, remove");
 }
 
+static bool has_integrity(struct crypt_device *context)
+{
+	struct crypt_params_integrity integrity = {.tag_size = 0};
+
+	return crypt_get_integrity_info(context, &integrity) == 0 && integrity.tag_size > 0;
+}
+
 int luks_keyslot_add(struct luks_device *device, const struct secret *volume_key,
 	const struct luks_key *key, int number, struct caisson_error *err)
 {
@@ -110,8 +117,9 @@ int luks_keyslot_add(struct luks_device *device, const struct secret *volume_key
 
 	luks_key_pbkdf(key, &pbkdf);
 	r = crypt_set_pbkdf_type(device->context, &pbkdf);
-	/* Keyslots of every kind under the cipher that luks_metadata_check() asks for. */
-	if (r == 0)
+	/* Keyslots of every kind under the cipher that luks_metadata_check() asks for. With integrity
+	   tags libcryptsetup takes it by itself, and refuses to be told. */
+	if (r == 0 && !has_integrity(device->context))
 		r = crypt_keyslot_set_encryption(
 			device->context, LUKS_CIPHER, LUKS_VOLUME_KEY_SIZE);
 	if (r == 0)

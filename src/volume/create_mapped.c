@@ -63,6 +63,7 @@ static int make(const char *loop, const char *mapping, const struct luks_format_
 		r = integrity != NULL ? luks_format_integrity(loop, luks, kind, mapping, facts,
 						&opened.volume_key, err)
 				      : luks_format(loop, luks, facts, &opened.volume_key, err);
+	opened.facts = *facts;
 	if (r == 0)
 		r = luks_map(loop, mapping, &opened, 0, err);
 	if (r == 0) {
