@@ -183,6 +183,24 @@ static int find_open(const struct state *state, const char *name,
 	return -EBUSY;
 }
 
+/* A container that somebody made shorter: what is missing would be read as errors, later. */
+static int check_whole(struct volume_access *access,
+	const struct caisson_volume_open_options *options, struct caisson_error *err)
+{
+	_cleanup_blocks_ struct blocks *payload = NULL;
+	struct volume_usage usage = {.size = 0};
+
+	if (access->cipher == NULL || options->read_only ||
+		volume_access_payload(access, access->blocks, &payload, NULL) < 0 ||
+		volume_usage_of(payload, &usage, NULL) < 0 || usage.size <= payload->size)
+		return 0;
+	caisson_refuse(err, EUCLEAN,
+		"the volume %s was cut short: its filesystem has %llu bytes, its container room for "
+		"%llu",
+		access->name, (unsigned long long)usage.size, (unsigned long long)payload->size);
+	return caisson_hint(err, "to save what is there: --read-only");
+}
+
 int opened_open(const struct state *state, struct key_service *keys, const char *name,
 	const struct volume_key *key, const struct caisson_volume_open_options *options,
 	struct caisson_volume_opened *ret_opened, struct caisson_error *err)
@@ -201,6 +219,8 @@ int opened_open(const struct state *state, struct key_service *keys, const char 
 		return r;
 	}
 	r = volume_access_unlock(&access, key->key, &key->limits, err);
+	if (r == 0)
+		r = check_whole(&access, options, err);
 	if (r == 0)
 		r = open_either(&access, options, why, sizeof(why), err);
 	if (r == 0)

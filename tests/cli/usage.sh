@@ -6,8 +6,10 @@ set -u
 . "$(dirname "$0")/../lib/tap.sh"
 tap_begin "$1"
 
-commands=('run' 'volume create' 'volume list' 'volume inspect' 'volume destroy'
-	'initramfs build' 'initramfs list' 'doctor')
+commands=('run' 'volume create' 'volume list' 'volume inspect' 'volume open' 'volume close'
+	'volume mount' 'volume unmount' 'volume check' 'volume resize' 'volume key list' 'volume key add'
+	'volume key change' 'volume key remove' 'volume backup' 'volume restore' 'volume copy'
+	'volume export' 'volume destroy' 'initramfs build' 'initramfs list' 'doctor')
 
 # Help
 
