@@ -117,8 +117,8 @@ int luks_keyslot_add(struct luks_device *device, const struct secret *volume_key
 
 	luks_key_pbkdf(key, &pbkdf);
 	r = crypt_set_pbkdf_type(device->context, &pbkdf);
-	/* Keyslots of every kind under the cipher that luks_metadata_check() asks for. With integrity
-	   tags libcryptsetup takes it by itself, and refuses to be told. */
+	/* Keyslots of every kind under the cipher that luks_metadata_check() asks for. With
+	   integrity tags libcryptsetup takes it by itself, and refuses to be told. */
 	if (r == 0 && !has_integrity(device->context))
 		r = crypt_keyslot_set_encryption(
 			device->context, LUKS_CIPHER, LUKS_VOLUME_KEY_SIZE);

@@ -53,30 +53,52 @@ static char *find_mapping(const char *name)
 	return NULL;
 }
 
-/* What a mapping stands on in the end ("loop0", "vdb1"): under dm-crypt there may be dm-integrity.
- */
-static bool find_base(const char *mapping, char *ret_name, size_t size)
+/* The first of what the block device in @folder stands on ("loop0", "dm-0", "vdb1"). */
+static bool first_slave(const char *folder, char *ret_name, size_t size)
 {
-	_cleanup_free_ char *folder = strdup(mapping);
+	_cleanup_free_ char *slaves = path_join(folder, "slaves");
+	_cleanup_closedir_ DIR *directory = slaves != NULL ? opendir(slaves) : NULL;
+	struct dirent *entry;
 
-	for (int depth = 0; folder != NULL && depth < 4; depth++) {
-		_cleanup_free_ char *slaves = path_join(folder, "slaves");
-		_cleanup_closedir_ DIR *directory = slaves != NULL ? opendir(slaves) : NULL;
-		struct dirent *entry;
-
-		while (directory != NULL && (entry = readdir(directory)) != NULL &&
-			entry->d_name[0] == '.')
-			;
-		if (directory == NULL || entry == NULL)
-			return false;
-		if (strncmp(entry->d_name, "dm-", 3) != 0) {
-			snprintf(ret_name, size, "%s", entry->d_name);
-			return true;
-		}
-		free(folder);
-		folder = path_join("/sys/block", entry->d_name);
+	while (directory != NULL && (entry = readdir(directory)) != NULL) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(ret_name, size, "%s", entry->d_name);
+		return true;
 	}
 	return false;
+}
+
+/* Calls @is for what the mapping stands on, and what that stands on if it is a mapping, too: there
+   may be dm-integrity in between, and a container may be on another's mapping (LVM). */
+static bool stands_on_any(const char *mapping, bool (*is)(const char *name, const void *userdata),
+	const void *userdata)
+{
+	_cleanup_free_ char *folder = strdup(mapping);
+	char name[64];
+
+	for (int depth = 0; folder != NULL && depth < 4 && first_slave(folder, name, sizeof(name));
+		depth++) {
+		if (is(name, userdata))
+			return true;
+		if (strncmp(name, "dm-", 3) != 0)
+			return false;
+		free(folder);
+		folder = path_join("/sys/block", name);
+	}
+	return false;
+}
+
+static bool is_number(const char *name, const void *userdata)
+{
+	_cleanup_free_ char *dev = format_string("/sys/class/block/%s/dev", name);
+
+	return dev != NULL && has_line(dev, userdata);
+}
+
+static bool is_loop(const char *name, const void *userdata)
+{
+	return strcmp(name, userdata) == 0;
 }
 
 /* Whether what the mapping stands on is the container: the device itself, or a loop device of it.
@@ -84,18 +106,17 @@ static bool find_base(const char *mapping, char *ret_name, size_t size)
 static bool stands_on(const char *mapping, const struct volume_layout *layout)
 {
 	_cleanup_close_ int fd = open(layout->container, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	_cleanup_free_ char *loop = NULL, *dev = NULL;
-	char base[64], number[32];
+	_cleanup_free_ char *loop = NULL;
+	char number[32];
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || !find_base(mapping, base, sizeof(base)))
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return false;
-	/* By what the kernel has open, and not by a name that it had. */
-	if (!layout->on_device)
-		return loop_find(fd, &loop, NULL) == 1 && strcmp(path_base(loop), base) == 0;
-	dev = format_string("/sys/class/block/%s/dev", base);
 	snprintf(number, sizeof(number), "%u:%u", major(st.st_rdev), minor(st.st_rdev));
-	return dev != NULL && has_line(dev, number);
+	if (layout->on_device)
+		return stands_on_any(mapping, is_number, number);
+	/* By what the kernel has open, and not by a name that it had. */
+	return loop_find(fd, &loop, NULL) == 1 && stands_on_any(mapping, is_loop, path_base(loop));
 }
 
 int kernel_loop_of_path(const char *file, char **ret_loop, struct caisson_error *err)
@@ -131,25 +152,35 @@ int kernel_is_open(const struct volume_layout *layout, const char *volume, bool 
 	return 0;
 }
 
-/* Whether the mapping stands on a file that was being made in the folder of volumes, or on a loop
-   device of @device. */
-static bool stands_on_new(
-	const char *mapping, const struct volume_layout *layout, const char *device)
-{
-	_cleanup_free_ char *prefix = path_join(layout->volumes, ".new-"), *path = NULL,
-			    *real = NULL;
-	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
-	char base[64];
+/* What was being made. */
+struct making {
+	const char *prefix; /* of files in the folder of volumes */
+	const char *device; /* NULL: none */
+};
 
-	if (prefix == NULL || !find_base(mapping, base, sizeof(base)))
-		return false;
-	path = format_string("/sys/block/%s/loop/backing_file", base);
+static bool is_being_made(const char *name, const void *userdata)
+{
+	_cleanup_free_ char *path = format_string("/sys/block/%s/loop/backing_file", name);
+	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
+	const struct making *making = userdata;
+
 	if (path == NULL || read_file(path, 8192, &text, NULL) < 0 || text.data == NULL)
 		return false;
 	text.data[strcspn(text.data, "\n")] = '\0';
-	real = device != NULL ? realpath(device, NULL) : NULL;
-	return strncmp(text.data, prefix, strlen(prefix)) == 0 ||
-	       (real != NULL && strcmp(text.data, real) == 0);
+	return strncmp(text.data, making->prefix, strlen(making->prefix)) == 0 ||
+	       (making->device != NULL && strcmp(text.data, making->device) == 0);
+}
+
+/* Whether the mapping stands on a loop device of a file that was being made in the folder of
+   volumes, or of @device. */
+static bool stands_on_new(
+	const char *mapping, const struct volume_layout *layout, const char *device)
+{
+	_cleanup_free_ char *prefix = path_join(layout->volumes, ".new-");
+	_cleanup_free_ char *real = device != NULL ? realpath(device, NULL) : NULL;
+	const struct making making = {.prefix = prefix, .device = real};
+
+	return prefix != NULL && stands_on_any(mapping, is_being_made, &making);
 }
 
 int kernel_sweep(const struct volume_layout *layout, const char *volume, const char *device,

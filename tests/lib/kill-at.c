@@ -10,8 +10,8 @@
  *   --steps FILE  how many steps there were
  *   --after N     kill the command itself before its step N; what it started lives on
  *   --tree        kill what it started, too
- *   --power SEED  as if the power had been cut: --tree, and what was written to files and not synced
- *                 is taken back: of all files (0), or of some that the seed chooses
+ *   --power SEED  as if the power had been cut: --tree, and what was written to files and not
+ * synced is taken back: of all files (0), or of some that the seed chooses
  *
  * Ends with the status of the command, 137 when that was killed.
  */
@@ -48,15 +48,15 @@ static void die(const char *what)
 
 /* The filter */
 
-#define ALWAYS(name)                                                                               \
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_##name, 0, 1),                                    \
+#define ALWAYS(name) \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_##name, 0, 1), \
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE)
 /* Unless it is standard output or error that is written to. */
-#define NOT_STANDARD(name)                                                                         \
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_##name, 0, 4),                                    \
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),        \
-		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, 2, 0, 1),                                      \
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE),                                      \
+#define NOT_STANDARD(name) \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_##name, 0, 4), \
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])), \
+		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, 2, 0, 1), \
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE), \
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
 static void install_filter(void)
@@ -149,15 +149,19 @@ static bool undo_save(pid_t tid, int fd, off_t offset, size_t length)
 	undo = calloc(1, sizeof(*undo));
 	if (undo == NULL)
 		die("undo");
-	*undo = (struct undo){.device = st.st_dev, .inode = st.st_ino, .size = st.st_size,
-		.offset = offset, .fd = open(path, O_RDWR | O_CLOEXEC)};
+	*undo = (struct undo){.device = st.st_dev,
+		.inode = st.st_ino,
+		.size = st.st_size,
+		.offset = offset,
+		.fd = open(path, O_RDWR | O_CLOEXEC)};
 	if (undo->fd < 0) { /* a memfd that is sealed, say */
 		free(undo);
 		return false;
 	}
 	if (offset < st.st_size) {
-		undo->length = length < (size_t)(st.st_size - offset) ? length
-								     : (size_t)(st.st_size - offset);
+		undo->length = length < (size_t)(st.st_size - offset)
+				       ? length
+				       : (size_t)(st.st_size - offset);
 		undo->bytes = malloc(undo->length + 1);
 		n = undo->bytes != NULL ? pread(undo->fd, undo->bytes, undo->length, offset) : -1;
 		if (n < 0)
