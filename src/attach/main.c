@@ -15,6 +15,9 @@
 
 #include "attach/server.h"
 
+#define NOBODY  65534
+#define ID_MOST (UINT32_MAX - 1) /* the highest number means none */
+
 enum argument {
 	CONTAINER = 1,
 	KEY,
@@ -27,6 +30,8 @@ enum argument {
 	OFFSET,
 	SIZE,
 	NAME,
+	USER,
+	GROUP,
 	READ_ONLY,
 	DISCARD,
 };
@@ -43,6 +48,8 @@ static const struct option arguments[] = {
 	{"offset", required_argument, NULL, OFFSET},
 	{"size", required_argument, NULL, SIZE},
 	{"name", required_argument, NULL, NAME},
+	{"user", required_argument, NULL, USER},
+	{"group", required_argument, NULL, GROUP},
 	{"read-only", no_argument, NULL, READ_ONLY},
 	{"discard", no_argument, NULL, DISCARD},
 	{NULL, 0, NULL, 0},
@@ -100,6 +107,16 @@ static bool take_argument(struct server_options *options, int which, const char 
 	case NAME:
 		options->name = value;
 		return true;
+	case USER:
+		if (!parse_number(value, ID_MOST, &number) || number == 0)
+			return false;
+		options->uid = (uid_t)number;
+		return true;
+	case GROUP:
+		if (!parse_number(value, ID_MOST, &number))
+			return false;
+		options->gid = (gid_t)number;
+		return true;
 	case READ_ONLY:
 		options->read_only = true;
 		return true;
@@ -129,8 +146,14 @@ static void tell_failure(int ready, const struct caisson_error *err)
 
 int main(int argc, char **argv)
 {
-	struct server_options options = {
-		.container = -1, .key = -1, .ready = -1, .nbd = -1, .control = -1, .fuse = -1};
+	struct server_options options = {.container = -1,
+		.key = -1,
+		.ready = -1,
+		.nbd = -1,
+		.control = -1,
+		.fuse = -1,
+		.uid = NOBODY,
+		.gid = NOBODY};
 	struct caisson_error err = {0};
 	int which;
 

@@ -17,8 +17,6 @@
 
 #include "base/macros.h"
 
-#define NOBODY 65534
-
 #ifndef PR_SET_IO_FLUSHER
 #define PR_SET_IO_FLUSHER 57
 #endif
@@ -68,22 +66,22 @@ static int drop_capabilities(struct caisson_error *err)
 	return 0;
 }
 
-/* In a user namespace that has no nobody, the user stays, without a capability. */
-static int become_nobody(struct caisson_error *err)
+/* In a user namespace that has no such user, the user stays, without a capability. */
+static int become(uid_t uid, gid_t gid, struct caisson_error *err)
 {
 	if (geteuid() != 0)
 		return 0;
 	(void)prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
 	if (setgroups(0, NULL) < 0 && errno != EPERM)
 		return caisson_fail(err, errno, "give up groups");
-	if (setresgid(NOBODY, NOBODY, NOBODY) < 0 && errno != EINVAL)
-		return caisson_fail(err, errno, "become nobody");
-	if (setresuid(NOBODY, NOBODY, NOBODY) < 0 && errno != EINVAL)
-		return caisson_fail(err, errno, "become nobody");
+	if (setresgid(gid, gid, gid) < 0 && errno != EINVAL)
+		return caisson_fail(err, errno, "become the group %u", gid);
+	if (setresuid(uid, uid, uid) < 0 && errno != EINVAL)
+		return caisson_fail(err, errno, "become the user %u", uid);
 	return 0;
 }
 
-int restrict_process(struct caisson_error *err)
+int restrict_process(uid_t uid, gid_t gid, struct caisson_error *err)
 {
 	struct rlimit none = {0, 0};
 	int r;
@@ -91,7 +89,7 @@ int restrict_process(struct caisson_error *err)
 	if (setrlimit(RLIMIT_CORE, &none) < 0)
 		return caisson_fail(err, errno, "forbid core dumps");
 	stay_in_memory();
-	r = become_nobody(err);
+	r = become(uid, gid, err);
 	if (r == 0)
 		r = drop_capabilities(err);
 	if (r < 0)

@@ -135,7 +135,7 @@ static int prepare(struct server *server, struct caisson_error *err)
 	if (r == 0)
 		r = take_signals(server, err);
 	if (r == 0)
-		r = restrict_process(err);
+		r = restrict_process(options->uid, options->gid, err);
 	/* Only now is there a key in this process. */
 	if (r == 0)
 		r = open_payload(server, err);
@@ -223,6 +223,16 @@ unsigned int server_end(
 	return 0;
 }
 
+/* SIGTERM comes from who shuts the system down, and from anybody who has the same user. Neither
+   knows what is mounted on top: nobody who uses the volume loses it by that. */
+static void hear_signal(struct server *server)
+{
+	struct signalfd_siginfo info;
+
+	if (read(server->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		server->ending_later = true;
+}
+
 static void serve(struct server *server)
 {
 	struct pollfd polled[2] = {{.fd = server->signals, .events = POLLIN},
@@ -233,8 +243,8 @@ static void serve(struct server *server)
 		if (poll(polled, 2, server->ending_later ? 200 : -1) < 0 && errno != EINTR)
 			break;
 		if (polled[0].revents != 0)
-			(void)server_end(server, true, &result, NULL);
-		else if (polled[1].revents != 0)
+			hear_signal(server);
+		if (polled[1].revents != 0)
 			server_control(server);
 		if (!server->ending && server->ending_later && server_users(server) == 0)
 			(void)server_end(server, false, &result, NULL);

@@ -11,7 +11,9 @@
 /* Descriptors and facts, out of the arguments. */
 struct server_options {
 	int container, key, ready, nbd, control;
-	int fuse; /* -1: none */
+	int fuse;  /* -1: none */
+	uid_t uid; /* whom it becomes when root started it */
+	gid_t gid;
 	const char *cipher;
 	uint32_t sector_size;
 	uint64_t data_offset, size;

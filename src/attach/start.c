@@ -19,11 +19,16 @@
 
 #define READY_SECONDS 30
 #define ANSWER_MOST   1024
+/* Whoever ends all processes at a shutdown leaves those alone whose name begins so, and which are
+   root's: others serve what is mounted (systemd.io/ROOT_STORAGE_DAEMONS). */
+#define STORAGE_NAME "@" ATTACH_SERVER
 
 /* What the process inherits, and our end of what it says "ready" on. */
 struct start {
 	const struct attach_options *options;
 	int nbd, control, fuse, key, ready, their_ready;
+	uid_t uid; /* whom the process becomes; 0: stays */
+	gid_t gid;
 	struct attach_started started;
 };
 
@@ -123,6 +128,10 @@ static void add_arguments(const struct start *start, const char *program, struct
 	strv_add_format(argv, "--offset=%llu", (unsigned long long)options->data_offset);
 	strv_add_format(argv, "--size=%llu", (unsigned long long)options->size);
 	strv_add_format(argv, "--name=%s", options->name);
+	if (start->uid != 0) {
+		strv_add_format(argv, "--user=%u", start->uid);
+		strv_add_format(argv, "--group=%u", start->gid);
+	}
 	if (options->read_only)
 		strv_add(argv, "--read-only");
 	if (options->discard)
@@ -140,6 +149,13 @@ static int start_program(struct start *start, struct caisson_error *err)
 
 	if (r < 0)
 		return r;
+	/* Found here, not by a process that is to have the key: names come from libraries. */
+	if (geteuid() == 0) {
+		r = process_unprivileged_user(&start->uid, &start->gid, err);
+		if (r < 0)
+			return r;
+		process.called = STORAGE_NAME;
+	}
 	add_arguments(start, program, &argv);
 	if (!strv_ok(&argv))
 		return caisson_fail(err, ENOMEM, "start %s", program);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -18,6 +19,24 @@
 #define PROGRAM_PATH     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define OUTPUT_MOST      (1 << 20)
 #define ENVIRONMENT_MOST 16
+#define ACCOUNT_MOST     (64 << 10) /* bytes of an account's record */
+
+int process_unprivileged_user(uid_t *ret_uid, gid_t *ret_gid, struct caisson_error *err)
+{
+	static const char *const names[] = {"caisson", "nobody"};
+	_cleanup_free_ char *memory = malloc(ACCOUNT_MOST);
+	struct passwd account, *found = NULL;
+
+	if (memory == NULL)
+		return caisson_fail(err, ENOMEM, "find a user without privileges");
+	for (size_t i = 0; i < ARRAY_SIZE(names) && found == NULL; i++)
+		(void)getpwnam_r(names[i], &account, memory, ACCOUNT_MOST, &found);
+	if (found == NULL || found->pw_uid == 0)
+		return caisson_refuse(err, ENOENT, "there is no user 'nobody' to run programs as");
+	*ret_uid = found->pw_uid;
+	*ret_gid = found->pw_gid;
+	return 0;
+}
 
 int program_find(const char *program, char **ret_path, struct caisson_error *err)
 {
@@ -129,15 +148,34 @@ static void child_run(const char *path, const char *const argv[],
 	child_fail(report);
 }
 
+/* @argv with another name in front. */
+static const char **call_it(const char *const argv[], const char *name)
+{
+	const char **called;
+	size_t count = 0;
+
+	while (argv[count] != NULL)
+		count++;
+	called = calloc(count + 1, sizeof(*called));
+	if (called == NULL)
+		return NULL;
+	for (size_t i = 0; i < count; i++)
+		called[i] = i == 0 && name != NULL ? name : argv[i];
+	return called;
+}
+
 pid_t process_start(
 	const char *const argv[], const struct process_options *options, struct caisson_error *err)
 {
+	_cleanup_free_ const char **called = call_it(argv, options->called);
 	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int null = -1, report_read = -1, report_write = -1;
 	pid_t pid, parent = getpid();
 	int pipes[2], code, r;
 	ssize_t n;
 
+	if (called == NULL)
+		return caisson_fail(err, ENOMEM, "start %s", argv[0]);
 	r = program_find(argv[0], &path, err);
 	if (r < 0)
 		return r;
@@ -153,7 +191,7 @@ pid_t process_start(
 	if (pid < 0)
 		return caisson_fail(err, errno, "start %s", argv[0]);
 	if (pid == 0)
-		child_run(path, argv, options, parent, null, report_write);
+		child_run(path, called, options, parent, null, report_write);
 
 	closep(&report_write);
 	report_write = -1;

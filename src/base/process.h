@@ -9,9 +9,10 @@
 #include "base/strbuf.h"
 
 struct process_options {
-	int stdin_fd;  /* -1: /dev/null */
-	int stdout_fd; /* -1: /dev/null */
-	int stderr_fd; /* -1: /dev/null */
+	const char *called; /* what it finds in argv[0]; NULL: argv[0] as it was given */
+	int stdin_fd;       /* -1: /dev/null */
+	int stdout_fd;      /* -1: /dev/null */
+	int stderr_fd;      /* -1: /dev/null */
 	/* Descriptors that the program inherits under their own numbers. */
 	const int *keep_fds;
 	size_t keep_count;
@@ -33,6 +34,9 @@ struct process_options {
 	((struct process_options){ \
 		.stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .extra_group = (gid_t)-1})
 
+/* Whom root's programs run as that need nothing of root's: the user caisson where there is one,
+   else nobody. */
+int process_unprivileged_user(uid_t *ret_uid, gid_t *ret_gid, struct caisson_error *err);
 /* Finds @program in /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin, or takes a path
    as it is. -ENOENT with a sentence when it is not there. */
 int program_find(const char *program, char **ret_path, struct caisson_error *err);

@@ -204,8 +204,19 @@ static void test_privileges(void **state)
 #if !defined(__SANITIZE_ADDRESS__)
 	assert_int_equal(status_field(started.pid, "\nSeccomp:\t"), 2);
 #endif
-	if (geteuid() == 0)
-		assert_int_equal(status_field(started.pid, "\nUid:\t"), 0x65534);
+	if (geteuid() == 0) {
+		_cleanup_free_ char *path = format_string("/proc/%d/cmdline", (int)started.pid);
+		_cleanup_strbuf_ struct strbuf line = STRBUF_INIT;
+		char number[16];
+		uid_t uid;
+		gid_t gid;
+
+		assert_ok(process_unprivileged_user(&uid, &gid, &err), &err);
+		snprintf(number, sizeof(number), "%u", uid);
+		assert_int_equal(status_field(started.pid, "\nUid:\t"), strtoull(number, NULL, 16));
+		assert_ok(read_file(path, 1 << 16, &line, &err), &err);
+		assert_int_equal(line.data[0], '@');
+	}
 	/* null three times, the container, two sockets that listen, an eventfd and a signalfd */
 	list = format_string("ls /proc/%d/fd | wc -l", (int)started.pid);
 	{
@@ -315,6 +326,67 @@ static void test_signal(void **state)
 	assert_int_equal(kill(started.pid, SIGTERM), 0);
 	wait_gone(started.pid);
 	assert_true(lock_is_free(box.path));
+}
+
+/* Who uses it is not dropped by a SIGTERM, nor by a second one. */
+static void test_signal_in_use(void **state)
+{
+	_cleanup_box_ struct box box;
+	struct attach_options options;
+	struct attach_started started;
+	struct attach_status status;
+	struct caisson_error err = {0};
+	int client;
+
+	box_make(&box, state, "signal-in-use", SIZE, 4096);
+	options = options_of(&box);
+	started = serve(&box, &options);
+	client = connect_nbd(&box);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(kill(started.pid, SIGTERM), 0);
+		(void)nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+		assert_ok(attach_status(box.folder, &status, &err), &err);
+		assert_int_equal(status.connections, 1);
+	}
+	assert_false(lock_is_free(box.path));
+	close(client);
+	wait_gone(started.pid);
+	assert_true(lock_is_free(box.path));
+}
+
+/* The same of the file, which is what filesystems are mounted from. */
+static void test_signal_file_open(void **state)
+{
+	_cleanup_box_ struct box box;
+	struct attach_options options;
+	struct attach_started started;
+	struct caisson_error err = {0};
+	_cleanup_free_ char *path = NULL;
+	char data[4096];
+	int fd;
+
+	NEED(access("/dev/fuse", R_OK | W_OK) == 0, "there is no /dev/fuse");
+	box_make(&box, state, "signal-file", SIZE, 4096);
+	path = format_string("%s/file/volume", box.folder);
+	options = options_of(&box);
+	options.file = true;
+	started = serve(&box, &options);
+	if (!started.file) {
+		print_message("# SKIP: %s\n", started.why_no_file);
+		stop(&box);
+		skip();
+	}
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(kill(started.pid, SIGTERM), 0);
+	(void)nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+	assert_int_equal(pread(fd, data, sizeof(data), SIZE - 4096), 4096);
+	assert_int_equal(pwrite(fd, data, sizeof(data), SIZE / 2), 4096);
+	assert_int_equal(fsync(fd), 0);
+	close(fd);
+	wait_gone(started.pid);
+	assert_true(lock_is_free(box.path));
+	assert_ok(attach_sweep(box.folder, false, &err), &err);
 }
 
 static void test_refused_starts(void **state)
@@ -779,6 +851,8 @@ int main(void)
 		cmocka_unit_test(test_control),
 		cmocka_unit_test(test_close_later),
 		cmocka_unit_test(test_signal),
+		cmocka_unit_test(test_signal_in_use),
+		cmocka_unit_test(test_signal_file_open),
 		cmocka_unit_test(test_refused_starts),
 		cmocka_unit_test(test_starter_dies),
 		cmocka_unit_test(test_long_folder),
