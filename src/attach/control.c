@@ -41,7 +41,8 @@ static int read_reply(int fd, uint64_t deadline, struct strbuf *reply, struct ca
 		if (r < 0)
 			return r;
 		n = recv(fd, chunk, sizeof(chunk), 0);
-		if (n == 0)
+		/* Reset: it closed before it had read all, which may be after an answer. */
+		if (n == 0 || (n < 0 && errno == ECONNRESET))
 			return 0;
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
@@ -79,6 +80,15 @@ static int judge_reply(struct strbuf *reply, struct caisson_error *err)
 	return caisson_refuse(err, EPROTO, "an answer makes no sense: %s", reply->data);
 }
 
+/* No answer came: is that because nobody is there any more? Also of one that was being started, and
+   had to end because its starter did. */
+static int look_again(const char *folder, uint64_t deadline, struct caisson_error *err)
+{
+	_cleanup_close_ int fd = unix_connect(folder, ATTACH_CONTROL_SOCKET, deadline, err);
+
+	return fd < 0 ? fd : 0;
+}
+
 int attach_control(const char *folder, const char *request, unsigned int seconds,
 	struct strbuf *reply, pid_t *ret_pid, struct caisson_error *err)
 {
@@ -95,10 +105,14 @@ int attach_control(const char *folder, const char *request, unsigned int seconds
 	fd = unix_connect(folder, ATTACH_CONTROL_SOCKET, deadline, err);
 	if (fd < 0)
 		return fd;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
-		send(fd, line, strlen(line), MSG_NOSIGNAL) != (ssize_t)strlen(line))
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return caisson_fail(err, errno, "ask for %s", request);
+	/* A process that ends meanwhile is seen by that there is no answer. */
+	if (send(fd, line, strlen(line), MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET)
 		return caisson_fail(err, errno, "ask for %s", request);
 	r = read_reply(fd, deadline, &answer, err);
+	if (r == 0 && answer.size == 0)
+		r = look_again(folder, deadline, err);
 	if (r == 0)
 		r = judge_reply(&answer, err);
 	if (r < 0)

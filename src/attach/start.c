@@ -4,9 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
 
 #include "attach/control.h"
 #include "attach/file_mount.h"
@@ -18,15 +22,21 @@
 #include "base/strbuf.h"
 
 #define READY_SECONDS 30
+#define KILL_MSEC     5000
+#define LOCK_USEC     UINT64_C(5000000)
 #define ANSWER_MOST   1024
 /* Whoever ends all processes at a shutdown leaves those alone whose name begins so, and which are
    root's: others serve what is mounted (systemd.io/ROOT_STORAGE_DAEMONS). */
 #define STORAGE_NAME "@" ATTACH_SERVER
 
+/* What the sockets are called until somebody listens on them. */
+#define HIDDEN(name) "." name
+
 /* What the process inherits, and our end of what it says "ready" on. */
 struct start {
 	const struct attach_options *options;
 	int nbd, control, fuse, key, ready, their_ready;
+	int pidfd; /* of the process */
 	uid_t uid; /* whom the process becomes; 0: stays */
 	gid_t gid;
 	struct attach_started started;
@@ -35,7 +45,7 @@ struct start {
 #define START_INIT(with) \
 	{ \
 		.options = (with), .nbd = -1, .control = -1, .fuse = -1, .key = -1, .ready = -1, \
-		.their_ready = -1 \
+		.their_ready = -1, .pidfd = -1 \
 	}
 
 static void start_done(struct start *start)
@@ -46,6 +56,7 @@ static void start_done(struct start *start)
 	closep(&start->key);
 	closep(&start->ready);
 	closep(&start->their_ready);
+	closep(&start->pidfd);
 }
 
 #define _cleanup_start_ _cleanup_(start_done)
@@ -100,10 +111,10 @@ static int make_descriptors(struct start *start, struct caisson_error *err)
 		return caisson_fail(err, errno, "make a pair of sockets");
 	start->ready = pair[0];
 	start->their_ready = pair[1];
-	start->nbd = unix_bind(folder, ATTACH_NBD_SOCKET, err);
+	start->nbd = unix_bind(folder, HIDDEN(ATTACH_NBD_SOCKET), err);
 	if (start->nbd < 0)
 		return start->nbd;
-	start->control = unix_bind(folder, ATTACH_CONTROL_SOCKET, err);
+	start->control = unix_bind(folder, HIDDEN(ATTACH_CONTROL_SOCKET), err);
 	if (start->control < 0)
 		return start->control;
 	if (start->options->file)
@@ -160,6 +171,7 @@ static int start_program(struct start *start, struct caisson_error *err)
 	if (!strv_ok(&argv))
 		return caisson_fail(err, ENOMEM, "start %s", program);
 	process.detached = true;
+	process.ret_pidfd = &start->pidfd;
 	process.keep_fds = keep;
 	process.keep_count = start->fuse >= 0 ? 6 : 5;
 	r = (int)process_start((const char *const *)argv.items, &process, err);
@@ -198,6 +210,26 @@ static int read_answer(int fd, char *answer, size_t most, struct caisson_error *
 	return 0;
 }
 
+static int publish(
+	const char *folder, const char *hidden, const char *name, struct caisson_error *err)
+{
+	_cleanup_free_ char *from = path_join(folder, hidden), *to = path_join(folder, name);
+
+	if (from == NULL || to == NULL)
+		return caisson_fail(err, ENOMEM, "make the socket %s", name);
+	return rename(from, to) < 0 ? caisson_fail(err, errno, "make the socket %s", to) : 0;
+}
+
+/* It listens already: whoever finds a socket finds somebody there. Control is what others look for.
+ */
+static int publish_sockets(const char *folder, struct caisson_error *err)
+{
+	int r = publish(folder, HIDDEN(ATTACH_NBD_SOCKET), ATTACH_NBD_SOCKET, err);
+
+	return r < 0 ? r
+		     : publish(folder, HIDDEN(ATTACH_CONTROL_SOCKET), ATTACH_CONTROL_SOCKET, err);
+}
+
 /* "ready PID" or "error NUMBER SENTENCE". It ends unless it hears that the answer was taken. */
 static int wait_ready(struct start *start, struct caisson_error *err)
 {
@@ -212,36 +244,50 @@ static int wait_ready(struct start *start, struct caisson_error *err)
 	if (sscanf(answer, "ready %d", &pid) != 1)
 		return caisson_refuse(
 			err, EPROTO, ATTACH_SERVER " gave an answer that makes no sense");
+	r = publish_sockets(start->options->folder, err);
+	if (r < 0)
+		return r;
 	if (send(start->ready, "t", 1, MSG_NOSIGNAL) != 1)
 		return caisson_refuse(err, EIO, ATTACH_SERVER " ended as soon as it was ready");
 	start->started.pid = pid;
 	return 0;
 }
 
-int attach_start(const struct attach_options *options, struct attach_started *ret_started,
-	struct caisson_error *err)
+/* Whatever it is at. It would end by itself when the ready socket is closed, but later. */
+static void end_process(struct start *start)
 {
-	_cleanup_start_ struct start start = START_INIT(options);
-	/* Of one that was killed: whoever holds the container's lock is alone here. */
-	int r = attach_sweep(options->folder, true, err);
+	struct pollfd polled = {.fd = start->pidfd, .events = POLLIN};
 
-	if (r == 0)
-		r = make_descriptors(&start, err);
-	if (r == 0)
-		r = start_program(&start, err);
-	if (r == 0)
-		r = wait_ready(&start, err);
-	if (r < 0) {
-		(void)attach_sweep(options->folder, true, NULL);
-		return r;
+	if (start->pidfd < 0)
+		return;
+	(void)syscall(SYS_pidfd_send_signal, start->pidfd, SIGKILL, NULL, 0);
+	(void)poll(&polled, 1, KILL_MSEC);
+}
+
+/* Held while a process is started, which nobody shall take for what a dead one left. */
+static int lock_folder(const char *folder, bool wait, int *ret_lock, struct caisson_error *err)
+{
+	uint64_t until = now_usec() + LOCK_USEC;
+	_cleanup_close_ int fd = open_file(folder, O_RDONLY | O_DIRECTORY, 0, err);
+
+	if (fd < 0)
+		return fd;
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			break; /* there are filesystems that cannot */
+		if (!wait || now_usec() >= until)
+			return caisson_refuse(
+				err, EBUSY, "another program is at work in %s", folder);
+		(void)nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
 	}
-	*ret_started = start.started;
+	*ret_lock = take_fd(&fd);
 	return 0;
 }
 
-int attach_sweep(const char *folder, bool lazy, struct caisson_error *err)
+static int sweep(const char *folder, bool lazy, struct caisson_error *err)
 {
-	static const char *const sockets[] = {ATTACH_NBD_SOCKET, ATTACH_CONTROL_SOCKET};
+	static const char *const sockets[] = {ATTACH_NBD_SOCKET, ATTACH_CONTROL_SOCKET,
+		HIDDEN(ATTACH_NBD_SOCKET), HIDDEN(ATTACH_CONTROL_SOCKET)};
 	_cleanup_free_ char *mount_point = path_join(folder, ATTACH_FILE_FOLDER);
 	int r;
 
@@ -257,4 +303,42 @@ int attach_sweep(const char *folder, bool lazy, struct caisson_error *err)
 			r = caisson_fail(err, errno, "remove %s", path);
 	}
 	return r;
+}
+
+int attach_start(const struct attach_options *options, struct attach_started *ret_started,
+	struct caisson_error *err)
+{
+	_cleanup_start_ struct start start = START_INIT(options);
+	_cleanup_close_ int lock = -1;
+	int r = lock_folder(options->folder, true, &lock, err);
+
+	if (r < 0)
+		return r;
+	/* Of one that was killed: whoever holds the container's lock is alone here. */
+	r = sweep(options->folder, true, err);
+
+	if (r == 0)
+		r = make_descriptors(&start, err);
+	if (r == 0)
+		r = start_program(&start, err);
+	if (r == 0)
+		r = wait_ready(&start, err);
+	if (r < 0) {
+		end_process(&start);
+		(void)sweep(options->folder, true, NULL);
+		return r;
+	}
+	*ret_started = start.started;
+	return 0;
+}
+
+int attach_sweep(const char *folder, bool lazy, struct caisson_error *err)
+{
+	_cleanup_close_ int lock = -1;
+	/* What is being started was swept by whoever does, and is not to be swept now. */
+	int r = lock_folder(folder, false, &lock, err);
+
+	if (r == -ENOENT)
+		return 0;
+	return r < 0 ? r : sweep(folder, lazy, err);
 }

@@ -34,10 +34,12 @@ struct attach_started {
 /*
  * What a killed process left in the folder is swept first. Returns when the volume is served. The
  * process outlives this one; it ends by attach_control()'s "close" (after attach_file_unmount() of
- * the file), or by SIGTERM when nobody uses it any more. On failure nothing is left but the folder.
+ * the file), or by SIGTERM when nobody uses it any more. On failure no process and nothing else
+ * is left but the folder.
  * -ETIMEDOUT when it is not ready in 30 seconds.
  */
 int attach_start(const struct attach_options *options, struct attach_started *ret_started,
 	struct caisson_error *err);
-/* Removes what attach_start() made in @folder, of a process that is gone: sockets and the mount. */
+/* Removes what attach_start() made in @folder, of a process that is gone: sockets and the mount.
+   -EBUSY while another attach_start() is at work there. */
 int attach_sweep(const char *folder, bool lazy, struct caisson_error *err);

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -88,22 +89,32 @@ static void child_die_with(pid_t parent, int report)
 		_exit(127);
 }
 
-/* Its parent from here on is init. */
-static void child_detach(int report)
+/* Its parent from here on is init. Whoever starts it is told its number, which cannot be another's
+   until @hold is closed: for so long there is a process in between that did not wait for it. */
+static void child_detach(int report, const int hold[2])
 {
+	int number;
 	pid_t pid;
+	char none;
 
 	if (setsid() < 0)
 		child_fail(report);
 	pid = fork();
 	if (pid < 0)
 		child_fail(report);
-	if (pid > 0)
-		_exit(0);
+	if (pid == 0)
+		return;
+	number = -pid;
+	(void)!write(report, &number, sizeof(number));
+	close(report);
+	close(hold[1]);
+	(void)!read(hold[0], &none, 1);
+	_exit(0);
 }
 
 static void child_run(const char *path, const char *const argv[],
-	const struct process_options *options, pid_t parent, int null, int report)
+	const struct process_options *options, pid_t parent, int null, int report,
+	const int hold[2])
 {
 	static const char *environment[ENVIRONMENT_MOST + 3] = {"LC_ALL=C", "PATH=" PROGRAM_PATH};
 	sigset_t none;
@@ -116,7 +127,7 @@ static void child_run(const char *path, const char *const argv[],
 		environment[i + 2] = options->environment[i];
 	}
 	if (options->detached)
-		child_detach(report);
+		child_detach(report, hold);
 	else
 		child_die_with(parent, report);
 	if (options->new_session && !options->detached && setsid() < 0)
@@ -164,15 +175,39 @@ static const char **call_it(const char *const argv[], const char *name)
 	return called;
 }
 
+/* Until the program runs, or cannot: 0 or why not. Numbers below 0 are of a process that is
+   detached. */
+static int hear_report(int report, int *hold, int *ret_pidfd)
+{
+	int word, code = 0;
+	ssize_t n;
+
+	*ret_pidfd = -1;
+	for (;;) {
+		n = read(report, &word, sizeof(word));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n != sizeof(word))
+			return code;
+		if (word > 0) {
+			code = word;
+			continue;
+		}
+		*ret_pidfd = (int)syscall(SYS_pidfd_open, -word, 0);
+		closep(hold);
+		*hold = -1;
+	}
+}
+
 pid_t process_start(
 	const char *const argv[], const struct process_options *options, struct caisson_error *err)
 {
 	_cleanup_free_ const char **called = call_it(argv, options->called);
 	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int null = -1, report_read = -1, report_write = -1;
+	_cleanup_close_ int hold_read = -1, hold_write = -1, pidfd = -1;
 	pid_t pid, parent = getpid();
 	int pipes[2], code, r;
-	ssize_t n;
 
 	if (called == NULL)
 		return caisson_fail(err, ENOMEM, "start %s", argv[0]);
@@ -186,25 +221,28 @@ pid_t process_start(
 		return caisson_fail(err, errno, "start %s", argv[0]);
 	report_read = pipes[0];
 	report_write = pipes[1];
+	if (pipe2(pipes, O_CLOEXEC) < 0)
+		return caisson_fail(err, errno, "start %s", argv[0]);
+	hold_read = pipes[0];
+	hold_write = pipes[1];
 
 	pid = fork();
 	if (pid < 0)
 		return caisson_fail(err, errno, "start %s", argv[0]);
 	if (pid == 0)
-		child_run(path, called, options, parent, null, report_write);
+		child_run(path, called, options, parent, null, report_write, pipes);
 
 	closep(&report_write);
 	report_write = -1;
-	do
-		n = read(report_read, &code, sizeof(code));
-	while (n < 0 && errno == EINTR);
-	if (n == sizeof(code)) {
-		(void)waitpid(pid, NULL, 0);
-		return caisson_fail(err, code, "start %s", path);
-	}
-	if (!options->detached)
+	code = hear_report(report_read, &hold_write, &pidfd);
+	if (code == 0 && !options->detached)
 		return pid;
-	(void)waitpid(pid, NULL, 0);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	if (code != 0)
+		return caisson_fail(err, code, "start %s", path);
+	if (options->ret_pidfd != NULL)
+		*options->ret_pidfd = take_fd(&pidfd);
 	return 0;
 }
 

@@ -21,6 +21,8 @@ struct process_options {
 	/* It outlives this process, in a session of its own, and nobody here waits for it: 0 is
 	   returned in place of its process ID. */
 	bool detached;
+	/* With detached: gets a pidfd(2) of it, -1 where there are none; may be NULL. */
+	int *ret_pidfd;
 	/* "NAME=value" that it gets beside LC_ALL and PATH, NULL-terminated; NULL: none. */
 	const char *const *environment;
 	/* Drop to this user and group before the program starts (only as root). */

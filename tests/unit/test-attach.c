@@ -2,6 +2,7 @@
 /* The server process, its NBD and its file, with real clients; loop devices and their locks. */
 #include "attach-fixture.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -409,6 +410,107 @@ static void test_refused_starts(void **state)
 	options.programs = "/nowhere";
 	assert_refused(attach_start(&options, &started, &err), &err, ENOENT);
 	assert_int_not_equal(access(socket, F_OK), 0);
+}
+
+/* Whatever it is that was started, it is gone when that failed. */
+static void test_no_server_left(void **state)
+{
+	static const char script[] =
+		"#!/bin/bash\n"
+		"for word; do case $word in --ready=*) ready=${word#*=};; esac; done\n"
+		"echo $$ >\"${0%/*}/pid\"\n"
+		"echo nonsense >&$ready\n"
+		"exec sleep 1000\n";
+	_cleanup_box_ struct box box;
+	_cleanup_free_ char *program = NULL, *record = NULL, *socket = NULL;
+	_cleanup_strbuf_ struct strbuf pid = STRBUF_INIT;
+	struct attach_options options;
+	struct attach_started started;
+	struct caisson_error err = {0};
+
+	box_make(&box, state, "left", SIZE, 4096);
+	program = format_string("%s/caisson-attach", box.folder);
+	record = format_string("%s/pid", box.folder);
+	socket = format_string("%s/." ATTACH_NBD_SOCKET, box.folder);
+	assert_ok(write_file_atomic(program, script, strlen(script), 0755, &err), &err);
+	options = options_of(&box);
+	options.programs = box.folder;
+	assert_refused(attach_start(&options, &started, &err), &err, EPROTO);
+	assert_ok(read_file(record, 100, &pid, &err), &err);
+	wait_gone(atoi(pid.data));
+	assert_int_not_equal(access(socket, F_OK), 0);
+}
+
+/* Nobody sweeps what is being started. */
+static void test_sweep_waits(void **state)
+{
+	_cleanup_box_ struct box box;
+	struct caisson_error err = {0};
+	_cleanup_free_ char *nowhere = NULL;
+	_cleanup_close_ int starting = -1;
+
+	box_make(&box, state, "sweep", SIZE, 4096);
+	nowhere = format_string("%s/nowhere", box.folder);
+	assert_ok(attach_sweep(nowhere, false, &err), &err);
+	starting = open(box.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(flock(starting, LOCK_EX | LOCK_NB), 0);
+	assert_refused(attach_sweep(box.folder, false, &err), &err, EBUSY);
+	closep(&starting);
+	starting = -1;
+	assert_ok(attach_sweep(box.folder, false, &err), &err);
+}
+
+struct looker {
+	const char *folder;
+	unsigned int phase; /* odd: starting; even: there is or was one. atomic */
+	unsigned int seen;
+	int wrong;
+};
+
+static void *look_on(void *argument)
+{
+	struct looker *looker = argument;
+	unsigned int before, after;
+
+	while ((before = __atomic_load_n(&looker->phase, __ATOMIC_SEQ_CST)) != UINT_MAX) {
+		struct attach_status status;
+		int r = attach_status(looker->folder, &status, NULL);
+
+		after = __atomic_load_n(&looker->phase, __ATOMIC_SEQ_CST);
+		if (before != after || before % 2 == 0)
+			continue;
+		looker->seen++;
+		if (r != 0 && r != -ENOENT)
+			looker->wrong = r;
+	}
+	return NULL;
+}
+
+/* There is none, or it answers: nothing in between. */
+static void test_seen_whole(void **state)
+{
+	_cleanup_box_ struct box box;
+	struct attach_options options;
+	struct attach_started started;
+	struct looker looker = {0};
+	struct caisson_error err = {0};
+	pthread_t thread;
+
+	box_make(&box, state, "whole", SIZE, 4096);
+	options = options_of(&box);
+	looker.folder = box.folder;
+	assert_int_equal(pthread_create(&thread, NULL, look_on, &looker), 0);
+	for (unsigned int i = 0; i < 30; i++) {
+		__atomic_add_fetch(&looker.phase, 1, __ATOMIC_SEQ_CST);
+		assert_ok(attach_start(&options, &started, &err), &err);
+		__atomic_add_fetch(&looker.phase, 1, __ATOMIC_SEQ_CST);
+		assert_ok(attach_control(box.folder, "close", 10, NULL, NULL, &err), &err);
+		assert_ok(attach_sweep(box.folder, false, &err), &err);
+	}
+	__atomic_store_n(&looker.phase, UINT_MAX, __ATOMIC_SEQ_CST);
+	pthread_join(thread, NULL);
+	print_message("# looked %u times\n", looker.seen);
+	assert_int_equal(looker.wrong, 0);
 }
 
 /* Who started it dies before the answer is taken: so does it. */
@@ -854,6 +956,9 @@ int main(void)
 		cmocka_unit_test(test_signal_in_use),
 		cmocka_unit_test(test_signal_file_open),
 		cmocka_unit_test(test_refused_starts),
+		cmocka_unit_test(test_no_server_left),
+		cmocka_unit_test(test_sweep_waits),
+		cmocka_unit_test(test_seen_whole),
 		cmocka_unit_test(test_starter_dies),
 		cmocka_unit_test(test_long_folder),
 		cmocka_unit_test(test_many_clients),
