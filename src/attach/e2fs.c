@@ -21,7 +21,8 @@
 #include "base/io.h"
 #include "base/process.h"
 
-#define OUTPUT_MOST (1u << 20)
+#define OUTPUT_MOST     (1u << 20)
+#define SECONDS_DEFAULT 3600
 
 struct e2fs_run {
 	struct blocks *blocks;
@@ -159,8 +160,8 @@ static int follow(struct e2fs_run *run, const char *program, unsigned int second
 		uint64_t now = now_usec();
 
 		if (seconds != 0 && now >= deadline)
-			return caisson_refuse(err, ETIMEDOUT,
-				"%s took more than %u seconds and was killed", program, seconds);
+			return caisson_refuse(
+				err, ETIMEDOUT, "%s did not end in %u seconds", program, seconds);
 		if (poll(polled, 2, seconds != 0 ? (int)((deadline - now) / 1000) + 1 : -1) < 0 &&
 			errno != EINTR)
 			return caisson_fail(err, errno, "wait for %s", program);
@@ -215,7 +216,7 @@ int attach_e2fs(const char *const argv[], struct blocks *blocks,
 	const struct attach_e2fs_options *options, struct strbuf *output, int *ret_status,
 	struct caisson_error *err)
 {
-	static const struct attach_e2fs_options none = {.seconds = 0};
+	static const struct attach_e2fs_options none = {.seconds = SECONDS_DEFAULT};
 	_cleanup_strbuf_ struct strbuf own = STRBUF_INIT;
 	_cleanup_run_ struct e2fs_run run = {.blocks = blocks,
 		.device = -1,

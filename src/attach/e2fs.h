@@ -7,7 +7,8 @@
 
 struct attach_e2fs_options {
 	bool discard;         /* what they discard is discarded in the blocks */
-	unsigned int seconds; /* after which the program is killed; 0: never */
+	unsigned int seconds; /* after which the program is killed; 0: never. Without options: an
+				 hour */
 	/* Descriptors that the program inherits under their own numbers. */
 	const int *keep_fds;
 	size_t keep_count;

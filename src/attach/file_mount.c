@@ -14,9 +14,10 @@
 #include "base/process.h"
 #include "base/strbuf.h"
 
-#define FUSE_DEVICE "/dev/fuse"
-#define HELPER      "fusermount3"
-#define HELPER_MSEC 10000
+#define FUSE_DEVICE    "/dev/fuse"
+#define HELPER         "fusermount3"
+#define HELPER_MSEC    10000
+#define HELPER_SECONDS 60
 
 static int mount_by_ourselves(const char *path, bool read_only, struct caisson_error *err)
 {
@@ -78,6 +79,7 @@ static int mount_by_helper(const char *path, bool read_only, struct caisson_erro
 	ours = pair[0];
 	theirs = pair[1];
 	snprintf(variable, sizeof(variable), "_FUSE_COMMFD=%d", theirs);
+	options.seconds = HELPER_SECONDS;
 	options.keep_fds = &theirs;
 	options.keep_count = 1;
 	options.environment = environment;
@@ -111,8 +113,13 @@ static int unmount_by_helper(const char *path, bool lazy, struct caisson_error *
 {
 	const char *argv[] = {HELPER, "-u", "-q", lazy ? "-z" : "--", lazy ? "--" : path,
 		lazy ? path : NULL, NULL};
-	int r = process_run(argv, NULL, NULL, err);
+	struct process_options options = PROCESS_OPTIONS_INIT;
+	int r;
 
+	options.seconds = HELPER_SECONDS;
+	r = process_run(argv, &options, NULL, err);
+	if (r == -ETIMEDOUT)
+		return r;
 	if (r < 0 && r != -ENOENT && attach_is_mount_point(path))
 		return caisson_refuse(err, EBUSY, "%s cannot be unmounted: it is in use", path);
 	return r == -ENOENT ? r : 0;

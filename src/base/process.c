@@ -258,6 +258,68 @@ int process_wait(pid_t pid, int *ret_status, struct caisson_error *err)
 	return 0;
 }
 
+#define FOREVER 0 /* a deadline that never comes */
+
+static uint64_t deadline_of(unsigned int seconds)
+{
+	return seconds != 0 ? now_usec() + seconds * UINT64_C(1000000) : FOREVER;
+}
+
+/* For poll(2); 0: it is over. */
+static int milliseconds_to(uint64_t deadline)
+{
+	uint64_t now = now_usec();
+
+	if (deadline == FOREVER)
+		return -1;
+	return now < deadline ? (int)MIN((deadline - now) / 1000 + 1, UINT64_C(1000000)) : 0;
+}
+
+static int refuse_late(const char *program, unsigned int seconds, struct caisson_error *err)
+{
+	return caisson_refuse(err, ETIMEDOUT, "%s did not end in %u seconds", program, seconds);
+}
+
+/* 0: it has ended, and is still to be waited for. */
+static int await_end(pid_t pid, const char *program, unsigned int seconds, uint64_t deadline,
+	struct caisson_error *err)
+{
+	_cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd polled = {.fd = pidfd, .events = POLLIN};
+
+	if (pidfd < 0)
+		return caisson_fail(err, errno, "wait for %s", program);
+	for (;;) {
+		int left = milliseconds_to(deadline), r;
+
+		if (left == 0)
+			return refuse_late(program, seconds, err);
+		r = poll(&polled, 1, left);
+		if (r > 0)
+			return 0;
+		if (r < 0 && errno != EINTR)
+			return caisson_fail(err, errno, "wait for %s", program);
+	}
+}
+
+static int wait_until(pid_t pid, const char *program, unsigned int seconds, uint64_t deadline,
+	int *ret_status, struct caisson_error *err)
+{
+	int r = deadline != FOREVER ? await_end(pid, program, seconds, deadline, err) : 0;
+
+	if (r < 0) {
+		process_kill(pid);
+		return r;
+	}
+	return process_wait(pid, ret_status, err);
+}
+
+int process_wait_for(pid_t pid, const char *program, unsigned int seconds, int *ret_status,
+	struct caisson_error *err)
+{
+	return wait_until(pid, program, seconds, deadline_of(seconds), ret_status, err);
+}
+
 void process_kill(pid_t pid)
 {
 	int status;
@@ -270,14 +332,21 @@ void process_kill(pid_t pid)
 
 /* Reads both pipes until they end. */
 static int collect(int out, int error, struct strbuf *output, struct strbuf *errors,
-	const char *program, struct caisson_error *err)
+	const char *program, unsigned int seconds, uint64_t deadline, struct caisson_error *err)
 {
 	struct pollfd polled[2] = {{.fd = out, .events = POLLIN}, {.fd = error, .events = POLLIN}};
 	struct strbuf *buffers[2] = {output, errors};
 
 	while (polled[0].fd >= 0 || polled[1].fd >= 0) {
-		if (poll(polled, 2, -1) < 0 && errno != EINTR)
-			return caisson_fail(err, errno, "read from %s", program);
+		int left = milliseconds_to(deadline);
+
+		if (left == 0)
+			return refuse_late(program, seconds, err);
+		if (poll(polled, 2, left) < 0) {
+			if (errno != EINTR)
+				return caisson_fail(err, errno, "read from %s", program);
+			continue;
+		}
 		for (int i = 0; i < 2; i++) {
 			char chunk[4096];
 			ssize_t n;
@@ -314,6 +383,7 @@ int process_run(const char *const argv[], const struct process_options *options,
 	struct process_options piped = options ? *options : PROCESS_OPTIONS_INIT;
 	_cleanup_close_ int out_read = -1, out_write = -1, err_read = -1, err_write = -1;
 	_cleanup_strbuf_ struct strbuf errors = STRBUF_INIT;
+	uint64_t deadline = deadline_of(piped.seconds);
 	int pipes[2], status = 0, r;
 	pid_t pid;
 
@@ -337,12 +407,12 @@ int process_run(const char *const argv[], const struct process_options *options,
 	closep(&err_write);
 	err_write = -1;
 
-	r = collect(out_read, err_read, output, &errors, argv[0], err);
+	r = collect(out_read, err_read, output, &errors, argv[0], piped.seconds, deadline, err);
 	if (r < 0) {
 		process_kill(pid);
 		return r;
 	}
-	r = process_wait(pid, &status, err);
+	r = wait_until(pid, argv[0], piped.seconds, deadline, &status, err);
 	if (r < 0)
 		return r;
 	if (status != 0)

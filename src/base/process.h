@@ -18,6 +18,8 @@ struct process_options {
 	size_t keep_count;
 	/* Of its own, so that a Ctrl-C of the terminal does not reach it. */
 	bool new_session;
+	/* process_run(): it is killed after so many; 0: never. */
+	unsigned int seconds;
 	/* It outlives this process, in a session of its own, and nobody here waits for it: 0 is
 	   returned in place of its process ID. */
 	bool detached;
@@ -48,9 +50,12 @@ pid_t process_start(
 	const char *const argv[], const struct process_options *options, struct caisson_error *err);
 /* Waits; the exit status (128 + N when signal N ended it) in *ret_status. */
 int process_wait(pid_t pid, int *ret_status, struct caisson_error *err);
+/* The same, but kills @pid after @seconds (0: never): -ETIMEDOUT, with a sentence of @program. */
+int process_wait_for(pid_t pid, const char *program, unsigned int seconds, int *ret_status,
+	struct caisson_error *err);
 /* Runs @argv to its end; its standard output and error are collected, at most @most bytes each
    (either buffer may be NULL). A status other than 0 is a failure that quotes the last line of
-   standard error. */
+   standard error. -ETIMEDOUT when it, or who has its output, did not end in time. */
 int process_run(const char *const argv[], const struct process_options *options,
 	struct strbuf *output, struct caisson_error *err);
 /* Kills with SIGKILL and reaps. */

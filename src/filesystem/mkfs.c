@@ -26,6 +26,7 @@
 #define XFS_LABEL_MOST  12
 #define LABEL_MOST      256
 #define ERRORS_MOST     4096
+#define SECONDS_MOST    600 /* into memory or, on a device, hardly more than a log */
 /* mkfs.xfs writes the whole log, which here is memory; it would be 2 GiB for a large volume. */
 #define XFS_LOG       "size=64m"
 #define XFS_LARGE_LOG "size=256m"
@@ -94,23 +95,24 @@ int mkfs_start(struct mkfs *ret_mkfs, const char *kind, uint64_t size, uint64_t 
 int mkfs_wait(struct mkfs *mkfs, struct caisson_error *err)
 {
 	_cleanup_strbuf_ struct strbuf errors = STRBUF_INIT;
-	int status, r = process_wait(mkfs->pid, &status, err);
-	char *line;
+	char *line, what[32];
+	int status, r;
 
+	snprintf(what, sizeof(what), "mkfs (%s)", mkfs->kind);
+	r = process_wait_for(mkfs->pid, what, SECONDS_MOST, &status, err);
+	mkfs->pid = 0;
 	if (r < 0)
 		return r;
-	mkfs->pid = 0;
 	if (status == 0)
 		return 0;
 	if (lseek(mkfs->errors, 0, SEEK_SET) < 0 ||
 		read_to_end(mkfs->errors, ERRORS_MOST, "mkfs's errors", &errors, NULL) < 0 ||
 		errors.size == 0)
-		return caisson_refuse(
-			err, EIO, "mkfs (%s) ended with status %d", mkfs->kind, status);
+		return caisson_refuse(err, EIO, "%s ended with status %d", what, status);
 	while (errors.size > 0 && errors.data[errors.size - 1] == '\n')
 		errors.data[--errors.size] = '\0';
 	line = strrchr(errors.data, '\n');
-	return caisson_refuse(err, EIO, "mkfs (%s) ended with status %d: %s", mkfs->kind, status,
+	return caisson_refuse(err, EIO, "%s ended with status %d: %s", what, status,
 		line != NULL ? line + 1 : errors.data);
 }
 

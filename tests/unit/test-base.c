@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "base/hex.h"
@@ -188,6 +189,38 @@ static void test_staging(void **state)
 	assert_int_equal(access(path, F_OK), -1);
 }
 
+/* Who does not end is ended, in time, and so is the wait for what a child of its own keeps open. */
+static void test_process_seconds(void **state _unused_)
+{
+	const char *const slow[] = {"sleep", "30", NULL};
+	const char *const closed[] = {"sh", "-c", "exec >&- 2>&-; exec sleep 30", NULL};
+	const char *const child[] = {"sh", "-c", "sleep 3 & exit 0", NULL};
+	const char *const quick[] = {"true", NULL};
+	const char *const *const late[] = {slow, closed, child};
+	struct process_options options = PROCESS_OPTIONS_INIT;
+	struct caisson_error err = {0};
+	int status = -1;
+	pid_t pid;
+
+	options.seconds = 1;
+	for (size_t i = 0; i < ARRAY_SIZE(late); i++) {
+		uint64_t began = now_usec();
+
+		assert_refused(process_run(late[i], &options, NULL, &err), &err, ETIMEDOUT);
+		assert_non_null(strstr(err.message, "did not end in 1 seconds"));
+		assert_in_range(now_usec() - began, 900000, 2900000);
+	}
+	assert_ok(process_run(quick, &options, NULL, &err), &err);
+	pid = process_start(slow, &options, &err);
+	assert_ok(pid, &err);
+	assert_refused(process_wait_for(pid, "sleep", 1, &status, &err), &err, ETIMEDOUT);
+	assert_int_equal(kill(pid, 0), -1);
+	pid = process_start(quick, &options, &err);
+	assert_ok(pid, &err);
+	assert_ok(process_wait_for(pid, "true", 0, &status, &err), &err);
+	assert_int_equal(status, 0);
+}
+
 static void test_process(void **state _unused_)
 {
 	const char *const echo[] = {"sh", "-c", "echo out; echo error >&2", NULL};
@@ -230,6 +263,7 @@ int main(void)
 		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_staging),
 		cmocka_unit_test(test_process),
+		cmocka_unit_test(test_process_seconds),
 		cmocka_unit_test(test_files),
 	};
 
