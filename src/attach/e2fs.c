@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "attach/nbd_server.h"
@@ -23,12 +24,21 @@
 
 #define OUTPUT_MOST     (1u << 20)
 #define SECONDS_DEFAULT 3600
+#define CPU_DEFAULT     86400
+#ifdef __SANITIZE_ADDRESS__
+#define MEMORY_DEFAULT 0 /* what it preloads reserves more than there is */
+#else
+#define MEMORY_DEFAULT (UINT64_C(4) << 30)
+#endif
+#define VOLUME_PER_BYTE 256
+#define OWN_FDS         3 /* that the program inherits */
 
 struct e2fs_run {
 	struct blocks *blocks;
 	struct nbd_options nbd;
 	uint64_t requests;
 	int device; /* the memory file */
+	int library;
 	int socket; /* ours */
 	int their_socket;
 	int output;
@@ -41,6 +51,7 @@ struct e2fs_run {
 static void run_done(struct e2fs_run *run)
 {
 	closep(&run->device);
+	closep(&run->library);
 	closep(&run->socket);
 	closep(&run->their_socket);
 	closep(&run->output);
@@ -54,7 +65,9 @@ static int make_descriptors(struct e2fs_run *run, struct caisson_error *err)
 	int pair[2];
 
 	run->device = memfd_create("caisson-volume", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (run->device < 0 || ftruncate(run->device, (off_t)run->blocks->size) < 0 ||
+	/* The program opens it anew, and may be another user's. */
+	if (run->device < 0 || fchmod(run->device, 0666) < 0 ||
+		ftruncate(run->device, (off_t)run->blocks->size) < 0 ||
 		fcntl(run->device, F_ADD_SEALS, F_SEAL_WRITE) < 0)
 		return caisson_fail(err, errno, "make a memory file");
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
@@ -92,32 +105,62 @@ static int start_thread(struct e2fs_run *run, struct caisson_error *err)
 	return r == 0 ? 0 : caisson_fail(err, r, "start a thread");
 }
 
+/* By a descriptor: the folder that it is in may be closed to the program's user. */
+static int open_library(
+	struct e2fs_run *run, const struct attach_e2fs_options *options, struct caisson_error *err)
+{
+	_cleanup_free_ char *path = NULL;
+	int r = attach_program(options->programs, ATTACH_E2IO, &path, err);
+
+	if (r < 0)
+		return r;
+	run->library = open_file(path, O_RDONLY, 0, err);
+	return run->library < 0 ? run->library : 0;
+}
+
+static int confine_program(const struct e2fs_run *run, const struct attach_e2fs_options *options,
+	struct process_options *process, struct caisson_error *err)
+{
+	struct confinement confinement = {
+		.memory_most = options->memory_most, .cpu_seconds = options->cpu_seconds};
+
+	if (options->trusted)
+		return 0;
+	if (confinement.memory_most == 0 && MEMORY_DEFAULT != 0)
+		confinement.memory_most = MEMORY_DEFAULT + run->blocks->size / VOLUME_PER_BYTE;
+	if (confinement.cpu_seconds == 0)
+		confinement.cpu_seconds = options->seconds != 0 ? options->seconds : CPU_DEFAULT;
+	return process_confine(process, &confinement, err);
+}
+
 static int start_program(struct e2fs_run *run, const char *const argv[],
 	const struct attach_e2fs_options *options, struct caisson_error *err)
 {
-	_cleanup_free_ char *library = NULL;
 	_cleanup_free_ int *keep = NULL;
 	_cleanup_strv_ struct strv arguments = STRV_INIT, environment = STRV_INIT;
 	struct process_options process = PROCESS_OPTIONS_INIT;
-	int r = attach_program(options->programs, ATTACH_E2IO, &library, err);
+	int r = open_library(run, options, err);
 
+	if (r == 0)
+		r = confine_program(run, options, &process, err);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; argv[i] != NULL; i++)
 		strv_add(&arguments, strcmp(argv[i], "@") == 0 ? run->name : argv[i]);
-	strv_add_format(&environment, "LD_PRELOAD=%s", library);
+	strv_add_format(&environment, "LD_PRELOAD=/proc/self/fd/%d", run->library);
 	strv_add_format(&environment, "CAISSON_NBD_FD=%d", run->their_socket);
 	strv_add_format(&environment, "CAISSON_NBD_NAME=%s", run->name);
-	keep = calloc(options->keep_count + 2, sizeof(*keep));
+	keep = calloc(options->keep_count + OWN_FDS, sizeof(*keep));
 	if (!strv_ok(&arguments) || !strv_ok(&environment) || keep == NULL)
 		return caisson_fail(err, ENOMEM, "start %s", argv[0]);
 	keep[0] = run->device;
 	keep[1] = run->their_socket;
+	keep[2] = run->library;
 	for (size_t i = 0; i < options->keep_count; i++)
-		keep[2 + i] = options->keep_fds[i];
+		keep[OWN_FDS + i] = options->keep_fds[i];
 	process.stdout_fd = process.stderr_fd = run->their_output;
 	process.keep_fds = keep;
-	process.keep_count = options->keep_count + 2;
+	process.keep_count = options->keep_count + OWN_FDS;
 	process.environment = (const char *const *)environment.items;
 	run->pid = process_start((const char *const *)arguments.items, &process, err);
 	if (run->pid < 0)
@@ -220,6 +263,7 @@ int attach_e2fs(const char *const argv[], struct blocks *blocks,
 	_cleanup_strbuf_ struct strbuf own = STRBUF_INIT;
 	_cleanup_run_ struct e2fs_run run = {.blocks = blocks,
 		.device = -1,
+		.library = -1,
 		.socket = -1,
 		.their_socket = -1,
 		.output = -1,

@@ -9,6 +9,12 @@ struct attach_e2fs_options {
 	bool discard;         /* what they discard is discarded in the blocks */
 	unsigned int seconds; /* after which the program is killed; 0: never. Without options: an
 				 hour */
+	/* What the program may use; 0: 4 GiB and a byte for each 256 of the volume; the seconds
+	   above or, without those, a day. */
+	uint64_t memory_most;
+	unsigned int cpu_seconds;
+	/* It runs as we do, in files of ours. Only when the filesystem is our own, too. */
+	bool trusted;
 	/* Descriptors that the program inherits under their own numbers. */
 	const int *keep_fds;
 	size_t keep_count;
@@ -17,7 +23,8 @@ struct attach_e2fs_options {
 
 /*
  * Runs @argv, in which "@" stands for the device, over @blocks, whose plain data never has a name
- * in the filesystem.
+ * in the filesystem. What it holds may be a stranger's work: the program is confined, and root's
+ * runs as a user without privileges (process_confine()), unless it is trusted.
  * @options: may be NULL.
  * @output: gets what it prints, standard error too, 1 MiB at most; may be NULL.
  * @ret_status: its exit status, 128 + N when signal N ended it.

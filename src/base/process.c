@@ -39,6 +39,17 @@ int process_unprivileged_user(uid_t *ret_uid, gid_t *ret_gid, struct caisson_err
 	return 0;
 }
 
+int process_confine(struct process_options *options, const struct confinement *confinement,
+	struct caisson_error *err)
+{
+	options->confined = true;
+	options->confinement = *confinement;
+	options->drop_privileges = geteuid() == 0;
+	if (!options->drop_privileges)
+		return 0;
+	return process_unprivileged_user(&options->uid, &options->gid, err);
+}
+
 int program_find(const char *program, char **ret_path, struct caisson_error *err)
 {
 	const char *folder = PROGRAM_PATH;
@@ -112,6 +123,22 @@ static void child_detach(int report, const int hold[2])
 	_exit(0);
 }
 
+/* A user namespace may lack the user, and not let its root change groups. Whoever is confined has
+   nothing of root's there in any case. */
+static int child_drop_privileges(const struct process_options *options)
+{
+	if (setgroups(options->extra_group != (gid_t)-1, &options->extra_group) < 0 &&
+		!(options->confined && errno == EPERM))
+		return -1;
+	if (setresgid(options->gid, options->gid, options->gid) < 0 &&
+		!(options->confined && errno == EINVAL))
+		return -1;
+	if (setresuid(options->uid, options->uid, options->uid) < 0 &&
+		!(options->confined && errno == EINVAL))
+		return -1;
+	return 0;
+}
+
 static void child_run(const char *path, const char *const argv[],
 	const struct process_options *options, pid_t parent, int null, int report,
 	const int hold[2])
@@ -147,14 +174,14 @@ static void child_run(const char *path, const char *const argv[],
 			child_fail(report);
 	}
 	if (options->drop_privileges) {
-		if (setgroups(options->extra_group != (gid_t)-1, &options->extra_group) < 0 ||
-			setresgid(options->gid, options->gid, options->gid) < 0 ||
-			setresuid(options->uid, options->uid, options->uid) < 0)
+		if (child_drop_privileges(options) < 0)
 			child_fail(report);
 		/* A change of user clears it, and the parent may have died meanwhile. */
 		if (!options->detached)
 			child_die_with(parent, report);
 	}
+	if (options->confined && confine(&options->confinement) < 0)
+		child_fail(report);
 	execve(path, (char *const *)argv, (char *const *)environment);
 	child_fail(report);
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "base/confine.h"
 #include "base/strbuf.h"
 
 struct process_options {
@@ -32,6 +33,9 @@ struct process_options {
 	uid_t uid;
 	gid_t gid;
 	gid_t extra_group; /* one supplementary group, or (gid_t)-1 */
+	/* For what reads a stranger's data; see process_confine(). */
+	bool confined;
+	struct confinement confinement;
 };
 
 #define PROCESS_OPTIONS_INIT \
@@ -41,6 +45,11 @@ struct process_options {
 /* Whom root's programs run as that need nothing of root's: the user caisson where there is one,
    else nobody. */
 int process_unprivileged_user(uid_t *ret_uid, gid_t *ret_gid, struct caisson_error *err);
+/* What @options start is confined, and when this process is root's, it runs as that user (in a user
+   namespace that has no such user: as the same one, without capabilities). What it is to read has
+   to be there for that user, or inherited. */
+int process_confine(struct process_options *options, const struct confinement *confinement,
+	struct caisson_error *err);
 /* Finds @program in /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin, or takes a path
    as it is. -ENOENT with a sentence when it is not there. */
 int program_find(const char *program, char **ret_path, struct caisson_error *err);

@@ -10,7 +10,10 @@
 
 static void e2fs(struct blocks *blocks, const char *const argv[], int wanted)
 {
-	struct attach_e2fs_options options = {.seconds = 60, .programs = programs_folder()};
+	/* These two have to do with files of the test. */
+	bool trusted = strcmp(argv[0], "debugfs") == 0 || strcmp(argv[0], "mke2fs") == 0;
+	struct attach_e2fs_options options = {
+		.seconds = 60, .programs = programs_folder(), .trusted = trusted};
 	_cleanup_strbuf_ struct strbuf output = STRBUF_INIT;
 	struct caisson_error err = {0};
 	int status = -1;
@@ -182,6 +185,82 @@ static void test_read_only(void **state)
 	e2fs(box.payload, tune, 1);
 }
 
+static uint64_t number_after(const struct strbuf *output, const char *label, int base)
+{
+	const char *at = strstr(output->data, label);
+
+	if (at == NULL)
+		fail_msg("no %s in %s", label, output->data);
+	return strtoull(at + strlen(label), NULL, base);
+}
+
+static bool has_all_users(void)
+{
+	_cleanup_strbuf_ struct strbuf map = STRBUF_INIT;
+
+	return read_file("/proc/self/uid_map", 4096, &map, NULL) == 0 &&
+	       strstr(map.data, "4294967295") != NULL;
+}
+
+/* What reads a stranger's filesystem has nothing of ours but its descriptors. */
+static void test_confined(void **state)
+{
+	_cleanup_box_ struct box box;
+	struct attach_e2fs_options options = {.seconds = 30, .programs = programs_folder()};
+	_cleanup_strbuf_ struct strbuf output = STRBUF_INIT;
+	struct caisson_error err = {0};
+	_cleanup_free_ char *script = format_string(
+		"cat /proc/self/status /proc/self/limits; echo uid=$(id -u);"
+		"kill -0 %d && echo reached; kill -0 $$ && echo reached;"
+		"(exec 3<>/dev/tcp/127.0.0.1/9) 2>&1; unshare -r true && echo reached;"
+		"dd if=\"$1\" bs=4096 count=1 2>/dev/null | wc -c; echo device=$?",
+		(int)getpid());
+	const char *const look[] = {"bash", "-c", script, "bash", "@", NULL};
+	uid_t uid = geteuid();
+	gid_t gid;
+	int status;
+
+	box_make(&box, state, "confined", 64 << 20, 512);
+	assert_refused(
+		attach_e2fs(look, box.payload, &options, &output, &status, &err), &err, ENOTSUP);
+	if (uid == 0)
+		assert_ok(process_unprivileged_user(&uid, &gid, &err), &err);
+	/* Where there is that user: in a user namespace there may be none. */
+	if (geteuid() != 0 || has_all_users())
+		assert_int_equal(number_after(&output, "\nuid=", 10), uid);
+	assert_int_equal(number_after(&output, "\nNoNewPrivs:\t", 10), 1);
+	assert_int_equal(number_after(&output, "\nSeccomp:\t", 10), 2);
+	assert_int_equal(number_after(&output, "\nCapEff:\t", 16), 0);
+	assert_int_equal(number_after(&output, "\nCapPrm:\t", 16), 0);
+	assert_int_equal(number_after(&output, "\nMax core file size", 10), 0);
+	assert_int_equal(number_after(&output, "\nMax cpu time", 10), 30);
+#ifndef __SANITIZE_ADDRESS__
+	assert_int_equal(number_after(&output, "\nMax address space", 10),
+		(UINT64_C(4) << 30) + (64 << 20) / 256);
+#endif
+	assert_null(strstr(output.data, "reached"));
+	/* The device is opened by a name, and there is nothing in it. */
+	assert_non_null(strstr(output.data, "\n4096\ndevice=0"));
+}
+
+/* Memory that it is not given is missing to it, and to nobody else. */
+static void test_too_little_memory(void **state)
+{
+	_cleanup_box_ struct box box;
+	const char *const make[] = {"mke2fs", "-q", "-F", "@", NULL};
+	const char *const check[] = {"e2fsck", "-fn", "@", NULL};
+	struct attach_e2fs_options options = {
+		.seconds = 30, .programs = programs_folder(), .memory_most = 1 << 20};
+	struct caisson_error err = {0};
+	int status = 0, r;
+
+	box_make(&box, state, "little", 64 << 20, 512);
+	e2fs(box.payload, make, 0);
+	r = attach_e2fs(check, box.payload, &options, NULL, &status, &err);
+	assert_true(r < 0 || status != 0);
+	e2fs(box.payload, check, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -189,6 +268,8 @@ int main(void)
 		cmocka_unit_test(test_payload),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_read_only),
+		cmocka_unit_test(test_confined),
+		cmocka_unit_test(test_too_little_memory),
 	};
 
 	return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
