@@ -27,7 +27,8 @@
 #define SECONDS_KEPT \
 	3600.0 /* names and attributes: they change only as fuse_file_resized() says \
 		*/
-#define DATA_MOST (1u << 20)
+#define DATA_MOST   (1u << 20)
+#define ZEROS_PIECE (UINT64_C(4) << 20)
 
 struct fuse_file {
 	struct fuse_session *session;
@@ -38,7 +39,7 @@ struct fuse_file {
 	unsigned int users;    /* atomic */
 	unsigned int threads;  /* that still answer; atomic */
 	pthread_rwlock_t gate; /* held while blocks are worked on */
-	bool stopped;
+	bool stopped;          /* atomic */
 };
 
 static struct fuse_file *file_of(fuse_req_t request)
@@ -50,7 +51,7 @@ static struct fuse_file *file_of(fuse_req_t request)
 static bool enter(struct fuse_file *file)
 {
 	pthread_rwlock_rdlock(&file->gate);
-	if (!file->stopped)
+	if (!__atomic_load_n(&file->stopped, __ATOMIC_SEQ_CST))
 		return true;
 	pthread_rwlock_unlock(&file->gate);
 	return false;
@@ -243,10 +244,30 @@ static void on_flush(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info
 	fuse_reply_err(request, 0);
 }
 
-static int zero_range(struct fuse_file *file, int mode, off_t offset, off_t length)
+/* It may be all of the volume: in pieces, so that neither the end of the serving nor that of
+   whoever asked has to wait for it. Pieces end where one of the whole does: no sector is in two. */
+static int zero_in_pieces(struct fuse_file *file, fuse_req_t request, uint64_t at, uint64_t end)
+{
+	int r = 0;
+
+	while (r == 0 && at < end) {
+		uint64_t next = MIN(end, (at / ZEROS_PIECE + 1) * ZEROS_PIECE);
+
+		if (fuse_req_interrupted(request))
+			return -EINTR;
+		if (!enter(file))
+			return -ESHUTDOWN;
+		r = blocks_zero(file->blocks, at, next - at, NULL);
+		leave(file);
+		at = next;
+	}
+	return r;
+}
+
+static int zero_range(
+	struct fuse_file *file, fuse_req_t request, int mode, off_t offset, off_t length)
 {
 	uint64_t end = size_of(file);
-	int r;
 
 	if (offset < 0 || length < 0 || (uint64_t)offset > end ||
 		(uint64_t)length > end - (uint64_t)offset)
@@ -255,11 +276,7 @@ static int zero_range(struct fuse_file *file, int mode, off_t offset, off_t leng
 		return 0; /* all of the file is there */
 	if ((mode & ~FALLOC_FL_KEEP_SIZE) != FALLOC_FL_ZERO_RANGE)
 		return -EOPNOTSUPP;
-	if (!enter(file))
-		return -ESHUTDOWN;
-	r = blocks_zero(file->blocks, (uint64_t)offset, (uint64_t)length, NULL);
-	leave(file);
-	return r;
+	return zero_in_pieces(file, request, (uint64_t)offset, (uint64_t)offset + (uint64_t)length);
 }
 
 static void on_fallocate(fuse_req_t request, fuse_ino_t inode, int mode, off_t offset, off_t length,
@@ -267,7 +284,7 @@ static void on_fallocate(fuse_req_t request, fuse_ino_t inode, int mode, off_t o
 {
 	(void)inode;
 	(void)info;
-	fuse_reply_err(request, -zero_range(file_of(request), mode, offset, length));
+	fuse_reply_err(request, -zero_range(file_of(request), request, mode, offset, length));
 }
 
 static void on_readdir(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset,
@@ -395,7 +412,8 @@ void fuse_file_resized(struct fuse_file *file)
 
 void fuse_file_stop(struct fuse_file *file)
 {
+	/* First, so that nobody comes in again while this waits for who is in. */
+	__atomic_store_n(&file->stopped, true, __ATOMIC_SEQ_CST);
 	pthread_rwlock_wrlock(&file->gate);
-	file->stopped = true;
 	pthread_rwlock_unlock(&file->gate);
 }

@@ -14,7 +14,12 @@
 #define NEGOTIATION_USEC 10000000ull
 #define OPTIONS_MOST     64
 #define OPTION_SIZE_MOST 8192 /* a name has 4096 at most */
-#define BUFFER_KEPT      (2u << 20)
+/* What a connection has at once of a request's data, however long that is: with all that there may
+   be it is 32 MiB, and none waits for what another holds. */
+#define PIECE_MOST (2u << 20)
+/* Between pieces of what has no data it is seen that the server stops. */
+#define ZEROS_PIECE   (UINT64_C(4) << 20)
+#define DISCARD_PIECE (UINT64_C(256) << 20)
 
 struct connection {
 	struct blocks *blocks;
@@ -22,8 +27,7 @@ struct connection {
 	int socket;
 	uint64_t deadline; /* of the negotiation; 0: none any more */
 	bool no_zeroes;
-	uint8_t *buffer;
-	size_t capacity;
+	uint8_t *buffer; /* PIECE_MOST; NULL: none was needed yet */
 };
 
 static bool wait_for(struct connection *connection, short events)
@@ -98,24 +102,19 @@ static bool send_all(struct connection *connection, const void *data, size_t siz
 	return send_both(connection, data, size, NULL, 0);
 }
 
-/* Room for one request's data, which is bounded already. */
-static bool make_room(struct connection *connection, size_t size)
+/* Room for a piece of a request's data. */
+static bool make_room(struct connection *connection)
 {
-	if (size <= connection->capacity)
-		return true;
-	free(connection->buffer);
-	connection->buffer = malloc(size);
-	connection->capacity = connection->buffer != NULL ? size : 0;
+	if (connection->buffer == NULL)
+		connection->buffer = malloc(PIECE_MOST);
 	return connection->buffer != NULL;
 }
 
-static void give_room_back(struct connection *connection)
+/* The server ends, with what clients still want undone. */
+static bool is_stopped(const struct connection *connection)
 {
-	if (connection->capacity <= BUFFER_KEPT)
-		return;
-	free(connection->buffer);
-	connection->buffer = NULL;
-	connection->capacity = 0;
+	return connection->options->stopped != NULL &&
+	       __atomic_load_n(connection->options->stopped, __ATOMIC_SEQ_CST);
 }
 
 /* Negotiation */
@@ -345,20 +344,38 @@ static bool in_range(const struct connection *connection, const struct nbd_reque
 	return request->offset <= size && request->length <= size - request->offset;
 }
 
+static int read_piece(struct connection *connection, uint64_t offset, size_t size)
+{
+	return blocks_read(connection->blocks, offset, connection->buffer, size, NULL);
+}
+
+/* A simple reply says at its front that all went well. When a later piece cannot be read after all,
+   the connection ends, as the protocol has it. */
 static bool serve_read(struct connection *connection, const struct nbd_request *request)
 {
+	size_t done = MIN(request->length, PIECE_MOST);
 	uint32_t error = 0;
 
 	if (request->length > NBD_MOST_DATA)
 		error = NBD_EOVERFLOW;
 	else if (request->flags != 0 || !in_range(connection, request))
 		error = NBD_EINVAL;
-	else if (!make_room(connection, request->length))
+	else if (!make_room(connection))
 		error = NBD_ENOMEM;
 	else
-		error = error_number(blocks_read(connection->blocks, request->offset,
-			connection->buffer, request->length, NULL));
-	return reply_with(connection, request, error, connection->buffer, request->length);
+		error = error_number(read_piece(connection, request->offset, done));
+	if (!reply_with(connection, request, error, connection->buffer, done))
+		return false;
+	while (error == 0 && done < request->length) {
+		size_t size = MIN(request->length - done, (size_t)PIECE_MOST);
+
+		if (is_stopped(connection) ||
+			read_piece(connection, request->offset + done, size) < 0 ||
+			!send_all(connection, connection->buffer, size))
+			return false;
+		done += size;
+	}
+	return true;
 }
 
 /* The data has to be taken also when it is not wanted: the next request is behind it. */
@@ -396,21 +413,47 @@ static uint32_t finish_write(
 
 static bool serve_write(struct connection *connection, const struct nbd_request *request)
 {
+	size_t done = 0;
 	uint32_t error = check_write(connection, request, NBD_CMD_FLAG_FUA);
 
 	if (request->length > NBD_MOST_DATA)
 		return false;
-	if (error == 0 && !make_room(connection, request->length))
+	if (error == 0 && !make_room(connection))
 		error = NBD_ENOMEM;
-	if (error != 0)
-		return skip(connection, request->length) &&
-		       reply_with(connection, request, error, NULL, 0);
-	if (!receive(connection, connection->buffer, request->length))
+	while (error == 0 && done < request->length) {
+		size_t size = MIN(request->length - done, (size_t)PIECE_MOST);
+
+		if (is_stopped(connection) || !receive(connection, connection->buffer, size))
+			return false;
+		error = error_number(blocks_write(connection->blocks, request->offset + done,
+			connection->buffer, size, NULL));
+		done += size;
+	}
+	if (!skip(connection, request->length - done))
 		return false;
-	error = finish_write(connection, request,
-		blocks_write(connection->blocks, request->offset, connection->buffer,
-			request->length, NULL));
+	if (error == 0)
+		error = finish_write(connection, request, 0);
 	return reply_with(connection, request, error, NULL, 0);
+}
+
+/* In pieces that end where a piece of the whole does, so that no sector is in two of them. Stops
+   with -ESHUTDOWN. */
+static int in_pieces(struct connection *connection, const struct nbd_request *request,
+	uint64_t piece,
+	int (*each)(
+		struct blocks *blocks, uint64_t offset, uint64_t length, struct caisson_error *err))
+{
+	uint64_t at = request->offset, end = request->offset + request->length;
+	int r = 0;
+
+	while (r == 0 && at < end) {
+		uint64_t next = MIN(end, (at / piece + 1) * piece);
+
+		r = is_stopped(connection) ? -ESHUTDOWN
+					   : each(connection->blocks, at, next - at, NULL);
+		at = next;
+	}
+	return r;
 }
 
 static bool serve_trim(struct connection *connection, const struct nbd_request *request)
@@ -421,7 +464,7 @@ static bool serve_trim(struct connection *connection, const struct nbd_request *
 		error = NBD_EINVAL;
 	if (error == 0)
 		error = finish_write(connection, request,
-			blocks_discard(connection->blocks, request->offset, request->length, NULL));
+			in_pieces(connection, request, DISCARD_PIECE, blocks_discard));
 	return reply_with(connection, request, error, NULL, 0);
 }
 
@@ -435,7 +478,7 @@ static bool serve_zeroes(struct connection *connection, const struct nbd_request
 		error = NBD_ENOTSUP;
 	if (error == 0)
 		error = finish_write(connection, request,
-			blocks_zero(connection->blocks, request->offset, request->length, NULL));
+			in_pieces(connection, request, ZEROS_PIECE, blocks_zero));
 	return reply_with(connection, request, error, NULL, 0);
 }
 
@@ -443,7 +486,8 @@ static bool serve_request(struct connection *connection)
 {
 	struct nbd_request request;
 
-	if (!receive(connection, &request, sizeof(request)) ||
+	/* What is in the socket's queue is read also after its end. */
+	if (!receive(connection, &request, sizeof(request)) || is_stopped(connection) ||
 		be32toh(request.magic) != NBD_REQUEST_MAGIC)
 		return false;
 	request.flags = be16toh(request.flags);
@@ -476,7 +520,7 @@ void nbd_serve(struct blocks *blocks, const struct nbd_options *options, int soc
 
 	if (options->started || negotiate(&connection)) {
 		while (serve_request(&connection))
-			give_room_back(&connection);
+			;
 	}
 	free(connection.buffer);
 }

@@ -32,7 +32,8 @@ struct nbd_server {
 	pthread_t thread;
 	bool running; /* it is there to be joined */
 	pthread_mutex_t lock;
-	bool closed; /* nobody is let in */
+	bool closed;  /* nobody is let in */
+	bool stopped; /* requests are given up; atomic */
 	struct slot slots[CONNECTIONS_MOST];
 };
 
@@ -124,6 +125,7 @@ int nbd_server_start(struct blocks *blocks, const struct nbd_options *options, i
 	*server = (struct nbd_server){
 		.blocks = blocks, .options = *options, .listener = listener, .wake = -1};
 	server->options.ret_requests = NULL;
+	server->options.stopped = &server->stopped;
 	server->options.started = false;
 	pthread_mutex_init(&server->lock, NULL);
 	for (size_t i = 0; i < CONNECTIONS_MOST; i++)
@@ -176,6 +178,7 @@ unsigned int nbd_server_stop(struct nbd_server *server, bool force)
 	pthread_mutex_unlock(&server->lock);
 	if (count > 0 && !force)
 		return count;
+	__atomic_store_n(&server->stopped, true, __ATOMIC_SEQ_CST);
 	if (server->running) {
 		(void)!write(server->wake, &(uint64_t){1}, sizeof(uint64_t));
 		(void)pthread_join(server->thread, NULL);

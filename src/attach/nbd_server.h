@@ -12,6 +12,8 @@ struct nbd_options {
 	bool discard;           /* TRIM is offered, and passed on */
 	bool started;           /* nbd_serve(): no negotiation, the client begins with requests */
 	uint64_t *ret_requests; /* nbd_serve(): counts what was asked for; may be NULL */
+	const bool *stopped;    /* nbd_serve(): when it becomes true, requests are given up; atomic,
+				   may be NULL */
 };
 
 /* Serves one connected stream socket until the client leaves, or breaks the protocol, or the socket
@@ -25,8 +27,9 @@ struct nbd_server;
 int nbd_server_start(struct blocks *blocks, const struct nbd_options *options, int listener,
 	struct nbd_server **ret_server, struct caisson_error *err);
 unsigned int nbd_server_connections(struct nbd_server *server);
-/* Lets nobody in any more. Returns how many are connected unless @force: with 0, or @force, nobody
-   is when it returns, and what clients were told is written, is; else nothing has changed. */
+/* Lets nobody in any more. What @force gives up has no answer yet. Returns how many are connected
+   unless @force: with 0, or @force, nobody is when it returns, and what clients were told is
+   written, is; else nothing has changed. */
 unsigned int nbd_server_stop(struct nbd_server *server, bool force);
 /* Another size for those who connect from now on. Returns how many are connected: with 0 it is
    done, else nothing is. */

@@ -2,6 +2,7 @@
 /* The server process, its NBD and its file, with real clients; loop devices and their locks. */
 #include "attach-fixture.h"
 
+#include <endian.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
@@ -624,6 +625,124 @@ static void test_silent_client(void **state)
 	stop(&box);
 }
 
+/* A connection that has negotiated by the one option that asks for least. */
+static int connect_ready(const struct box *box)
+{
+	int fd = connect_nbd(box);
+	struct nbd_option_request option = {
+		.magic = htobe64(NBD_OPTION_MAGIC), .option = htobe32(NBD_OPT_EXPORT_NAME)};
+	uint32_t flags = htobe32(NBD_FIXED_NEWSTYLE | NBD_NO_ZEROES);
+	uint8_t answer[10];
+
+	send_words(fd, (const uint8_t *)&flags, sizeof(flags));
+	send_words(fd, (const uint8_t *)&option, sizeof(option));
+	assert_int_equal(recv(fd, answer, sizeof(answer), MSG_WAITALL), sizeof(answer));
+	return fd;
+}
+
+static void ask(int fd, uint16_t type, uint64_t offset, uint32_t length)
+{
+	struct nbd_request request = {.magic = htobe32(NBD_REQUEST_MAGIC),
+		.type = htobe16(type),
+		.cookie = 7,
+		.offset = htobe64(offset),
+		.length = htobe32(length)};
+
+	send_words(fd, (const uint8_t *)&request, sizeof(request));
+}
+
+static uint64_t kilobytes_of(pid_t pid, const char *field)
+{
+	_cleanup_free_ char *path = format_string("/proc/%d/status", (int)pid);
+	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
+	struct caisson_error err = {0};
+	const char *at;
+
+	assert_ok(read_file(path, 1 << 16, &text, &err), &err);
+	at = strstr(text.data, field);
+	assert_non_null(at);
+	return strtoull(at + strlen(field), NULL, 10);
+}
+
+/* Sixteen clients in the middle of the longest request there is, that never end it, and one more
+   request of each kind through the same memory. */
+static void test_memory(void **state)
+{
+	_cleanup_box_ struct box box;
+	struct attach_options options;
+	struct attach_started started;
+	struct caisson_error err = {0};
+	_cleanup_free_ uint8_t *data = malloc(NBD_MOST_DATA), *back = malloc(NBD_MOST_DATA);
+	struct nbd_simple_reply reply;
+	int clients[16];
+
+	box_make(&box, state, "memory", SIZE, 4096);
+	options = options_of(&box);
+	started = serve(&box, &options);
+	for (size_t i = 0; i < NBD_MOST_DATA; i++)
+		data[i] = (uint8_t)(i * 2654435761u >> 13);
+	for (size_t i = 0; i < 16; i++) {
+		clients[i] = connect_ready(&box);
+		if (i == 0)
+			continue;
+		ask(clients[i], NBD_CMD_WRITE, 0, NBD_MOST_DATA);
+		for (size_t at = 0; at < NBD_MOST_DATA - 4096; at += 1 << 20)
+			send_words(clients[i], data + at,
+				MIN((size_t)1 << 20, NBD_MOST_DATA - 4096 - at));
+	}
+	ask(clients[0], NBD_CMD_WRITE, 3, NBD_MOST_DATA);
+	for (size_t at = 0; at < NBD_MOST_DATA; at += 1 << 20)
+		send_words(clients[0], data + at, 1 << 20);
+	assert_int_equal(recv(clients[0], &reply, sizeof(reply), MSG_WAITALL), sizeof(reply));
+	assert_int_equal(reply.error, 0);
+	ask(clients[0], NBD_CMD_READ, 3, NBD_MOST_DATA);
+	assert_int_equal(recv(clients[0], &reply, sizeof(reply), MSG_WAITALL), sizeof(reply));
+	assert_int_equal(reply.error, 0);
+	assert_int_equal(recv(clients[0], back, NBD_MOST_DATA, MSG_WAITALL), NBD_MOST_DATA);
+	assert_memory_equal(data, back, NBD_MOST_DATA);
+	/* What is beyond the end is taken, too, and refused. */
+	ask(clients[0], NBD_CMD_WRITE, SIZE - 4096, 3 << 20);
+	for (size_t at = 0; at < 3; at++)
+		send_words(clients[0], data, 1 << 20);
+	assert_int_equal(recv(clients[0], &reply, sizeof(reply), MSG_WAITALL), sizeof(reply));
+	assert_int_equal(be32toh(reply.error), NBD_ENOSPC);
+	print_message(
+		"# %llu KiB at most\n", (unsigned long long)kilobytes_of(started.pid, "\nVmHWM:"));
+#ifndef __SANITIZE_ADDRESS__
+	assert_true(kilobytes_of(started.pid, "\nVmHWM:") < (64 << 10));
+#endif
+	assert_ok(attach_control(box.folder, "close force", 10, NULL, NULL, &err), &err);
+	for (size_t i = 0; i < 16; i++)
+		close(clients[i]);
+	wait_gone(started.pid);
+}
+
+/* Zeros for the whole of a volume, many times over, keep nobody. */
+static void test_zeros_end(void **state)
+{
+	_cleanup_box_ struct box box;
+	struct attach_options options;
+	struct attach_started started;
+	struct caisson_error err = {0};
+	int client;
+	uint64_t began;
+
+	box_make(&box, state, "zeros", 4 * SIZE, 4096);
+	options = options_of(&box);
+	started = serve(&box, &options);
+	client = connect_ready(&box);
+	for (int i = 0; i < 500; i++)
+		ask(client, NBD_CMD_WRITE_ZEROES, 0, 4 * SIZE);
+	(void)nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+	assert_refused(attach_control(box.folder, "close", 5, NULL, NULL, &err), &err, EBUSY);
+	began = now_usec();
+	assert_ok(attach_control(box.folder, "close force", 30, NULL, NULL, &err), &err);
+	print_message("# closed after %llu ms\n", (unsigned long long)(now_usec() - began) / 1000);
+	assert_true(now_usec() - began < 10000000);
+	wait_gone(started.pid);
+	close(client);
+}
+
 /* The file */
 
 static void test_file(void **state)
@@ -690,6 +809,51 @@ static void test_file(void **state)
 			attach_control(box.folder, "close", 5, NULL, NULL, &err), &err, EBUSY);
 	}
 	stop(&box);
+}
+
+/* The same over the file: whoever asked hears of it. */
+static void test_file_zeros_end(void **state)
+{
+	_cleanup_box_ struct box box;
+	struct attach_options options;
+	struct attach_started started;
+	struct caisson_error err = {0};
+	_cleanup_free_ char *path = NULL;
+	uint64_t began;
+	pid_t child;
+	int status;
+
+	NEED(access("/dev/fuse", R_OK | W_OK) == 0, "there is no /dev/fuse");
+	box_make(&box, state, "file-zeros", 16 * SIZE, 4096);
+	path = format_string("%s/file/volume", box.folder);
+	options = options_of(&box);
+	options.file = true;
+	started = serve(&box, &options);
+	if (!started.file) {
+		print_message("# SKIP: %s\n", started.why_no_file);
+		stop(&box);
+		skip();
+	}
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		int fd = open(path, O_RDWR | O_CLOEXEC);
+
+		while (fallocate(fd, FALLOC_FL_ZERO_RANGE, 0, 16 * SIZE) == 0)
+			;
+		_exit(errno == ESHUTDOWN ? 0 : errno);
+	}
+	(void)nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+	began = now_usec();
+	assert_ok(attach_control(box.folder, "close force", 30, NULL, NULL, &err), &err);
+	print_message("# closed after %llu ms\n", (unsigned long long)(now_usec() - began) / 1000);
+	assert_true(now_usec() - began < 10000000);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	/* Or the process was faster to end than to tell. */
+	assert_true(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == ECONNABORTED ||
+		    WEXITSTATUS(status) == ENOTCONN);
+	wait_gone(started.pid);
+	assert_ok(attach_sweep(box.folder, true, &err), &err);
 }
 
 static void test_file_killed(void **state)
@@ -963,6 +1127,9 @@ int main(void)
 		cmocka_unit_test(test_long_folder),
 		cmocka_unit_test(test_many_clients),
 		cmocka_unit_test(test_silent_client),
+		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_zeros_end),
+		cmocka_unit_test(test_file_zeros_end),
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_file_killed),
 		cmocka_unit_test(test_fuse2fs),
