@@ -82,10 +82,13 @@ static void let_in(struct nbd_server *server, int socket)
 	if (free_slot != NULL && !server->closed) {
 		free_slot->socket = socket;
 		free_slot->state = SLOT_SERVING;
-		if (pthread_create(&free_slot->thread, NULL, serve_slot, free_slot) == 0)
+		if (pthread_create(&free_slot->thread, NULL, serve_slot, free_slot) == 0) {
 			socket = -1;
-		else
+		} else {
+			/* Its number is another's as soon as it is closed. */
+			free_slot->socket = -1;
 			free_slot->state = SLOT_FREE;
+		}
 	}
 	pthread_mutex_unlock(&server->lock);
 	closep(&socket);

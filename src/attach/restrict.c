@@ -17,6 +17,8 @@
 
 #include "base/macros.h"
 
+#define OOM_SCORE "-900" /* of -1000 to 1000: others go first */
+
 #ifndef PR_SET_IO_FLUSHER
 #define PR_SET_IO_FLUSHER 57
 #endif
@@ -51,7 +53,15 @@ static void stay_in_memory(void)
 {
 	struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
 
+	int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	/* What it has is bounded; what is mounted on top would be lost with it. */
+	if (score >= 0) {
+		(void)!write(score, OOM_SCORE, sizeof(OOM_SCORE) - 1);
+		close(score);
+	}
 	(void)prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+	/* Under a limit, what is mapped later would fail for it: all is locked, or nothing. */
 	if (setrlimit(RLIMIT_MEMLOCK, &limit) == 0)
 		(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }

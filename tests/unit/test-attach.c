@@ -731,7 +731,8 @@ static void test_zeros_end(void **state)
 	options = options_of(&box);
 	started = serve(&box, &options);
 	client = connect_ready(&box);
-	for (int i = 0; i < 500; i++)
+	/* More than that do not fit into the socket's queue. */
+	for (int i = 0; i < 100; i++)
 		ask(client, NBD_CMD_WRITE_ZEROES, 0, 4 * SIZE);
 	(void)nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
 	assert_refused(attach_control(box.folder, "close", 5, NULL, NULL, &err), &err, EBUSY);
@@ -1108,6 +1109,95 @@ static void test_as_user(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* A server that may lock 64 KiB, and one that may have hardly more memory than it starts with, both
+   without the rights of root: what it cannot do it says, and goes on. */
+static void serve_poor(struct box *box, const char *limit, bool needed)
+{
+	_cleanup_free_ char *script =
+		format_string("#!/bin/sh\nulimit %s || exit 9\nexec '%s/caisson-attach' \"$@\"\n",
+			limit, programs_folder());
+	_cleanup_free_ char *program = format_string("%s/caisson-attach", box->folder);
+	struct attach_options options = options_of(box);
+	struct attach_started started = {0};
+	struct attach_status status;
+	struct caisson_error err = {0};
+	struct secret key = SECRET_NONE;
+	int clients[8], r;
+
+	if (geteuid() == 0 && (setresgid(1, 1, 1) < 0 || setresuid(1, 1, 1) < 0))
+		_exit(10);
+	if (write_file_atomic(program, script, strlen(script), 0755, &err) < 0)
+		_exit(9);
+	options.programs = box->folder;
+	options.container = open(box->path, O_RDWR | O_CLOEXEC);
+	if (secret_random(&key, 64, NULL) < 0)
+		_exit(11);
+	options.volume_key = &key;
+	r = attach_start(&options, &started, &err);
+	if (r < 0) {
+		print_message("# ulimit %s: %s\n", limit, err.message);
+		fflush(stdout);
+		_exit(needed ? 12 : 0);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(clients); i++) {
+		clients[i] =
+			unix_connect(box->folder, ATTACH_NBD_SOCKET, now_usec() + 5000000, &err);
+		if (clients[i] < 0)
+			_exit(13);
+	}
+	(void)shell(box, "qemu-img bench -f raw -t none -s 4M -c 20 -w \"$uri\" >&2", NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(clients); i++)
+		close(clients[i]);
+	if (attach_status(box->folder, &status, &err) < 0 || status.pid != started.pid)
+		_exit(14);
+	r = attach_control(box->folder, "close force", 10, NULL, NULL, &err);
+	if (r < 0)
+		print_message("# ulimit %s: %s\n", limit, err.message);
+	fflush(stdout);
+	_exit(r < 0 ? 15 : 0);
+}
+
+static void test_poor(void **state)
+{
+	static const struct {
+		const char *name, *limit;
+		bool needed;
+	} cases[] = {
+		{"poor-lock", "-l 64", true},
+		{"poor-16m", "-v 16384", false},
+		{"poor-32m", "-v 32768", false},
+		{"poor-64m", "-v 65536", false},
+		{"poor-128m", "-v 131072", false},
+		{"poor-files", "-n 20", true},
+	};
+
+#ifdef __SANITIZE_ADDRESS__
+	NEED(false, "a sanitizer needs more memory than there is");
+#endif
+	assert_int_equal(chmod(*state, 0755), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_box_ struct box box;
+		pid_t child;
+		int status;
+
+		box_make(&box, state, cases[i].name, SIZE, 4096);
+		closep(&box.fd);
+		box.fd = -1;
+		if (geteuid() == 0) {
+			assert_int_equal(chown(box.folder, 1, 1), 0);
+			assert_int_equal(chown(box.path, 1, 1), 0);
+		}
+		child = fork();
+		assert_true(child >= 0);
+		if (child == 0)
+			serve_poor(&box, cases[i].limit, cases[i].needed);
+		assert_int_equal(waitpid(child, &status, 0), child);
+		if (status != 0)
+			fail_msg("%s: %d", cases[i].name, status);
+		assert_true(lock_is_free(box.path));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1137,6 +1227,7 @@ int main(void)
 		cmocka_unit_test(test_loop_autoclear),
 		cmocka_unit_test(test_loop_on_file),
 		cmocka_unit_test(test_as_user),
+		cmocka_unit_test(test_poor),
 	};
 
 	return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
