@@ -347,6 +347,14 @@ int process_wait_for(pid_t pid, const char *program, unsigned int seconds, int *
 	return wait_until(pid, program, seconds, deadline_of(seconds), ret_status, err);
 }
 
+int process_run_for(const char *const argv[], unsigned int seconds, struct caisson_error *err)
+{
+	struct process_options options = PROCESS_OPTIONS_INIT;
+
+	options.seconds = seconds;
+	return process_run(argv, &options, NULL, err);
+}
+
 void process_kill(pid_t pid)
 {
 	int status;

@@ -67,5 +67,7 @@ int process_wait_for(pid_t pid, const char *program, unsigned int seconds, int *
    standard error. -ETIMEDOUT when it, or who has its output, did not end in time. */
 int process_run(const char *const argv[], const struct process_options *options,
 	struct strbuf *output, struct caisson_error *err);
+/* process_run() without output or options, for at most @seconds. */
+int process_run_for(const char *const argv[], unsigned int seconds, struct caisson_error *err);
 /* Kills with SIGKILL and reaps. */
 void process_kill(pid_t pid);

@@ -18,8 +18,9 @@
 #include "base/strbuf.h"
 #include "luks/mapping.h"
 
-#define CLOSE_WAIT_S 10
-#define TRY_NSEC     10000000
+#define CLOSE_WAIT_S     10
+#define MODPROBE_SECONDS 30
+#define TRY_NSEC         10000000
 
 void kernel_mapping_name(const char *volume, char ret_name[static KERNEL_NAME_SIZE])
 {
@@ -216,7 +217,7 @@ int kernel_possible(struct caisson_error *err)
 		return caisson_refuse(err, EPERM, "that takes root");
 	if (have_device_mapper())
 		return 0;
-	(void)process_run(argv, NULL, NULL, NULL);
+	(void)process_run_for(argv, MODPROBE_SECONDS, NULL);
 	return have_device_mapper()
 		       ? 0
 		       : caisson_refuse(err, EOPNOTSUPP, "the kernel has no device-mapper here");

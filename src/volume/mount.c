@@ -13,8 +13,9 @@
 
 /* Whoever wrote the filesystem need not be trusted on this host; -o suid,dev says otherwise. The
    kinds are named, so that no filesystem that nobody looks after is tried on it. */
-#define OPTIONS "nosuid,nodev"
-#define KINDS   "ext4,xfs,btrfs,ext3,ext2"
+#define MOUNT_SECONDS 600 /* with a journal to replay */
+#define OPTIONS       "nosuid,nodev"
+#define KINDS         "ext4,xfs,btrfs,ext3,ext2"
 
 static char *option_list(const struct caisson_volume_open_options *options, bool read_only)
 {
@@ -27,7 +28,7 @@ static int mount_device(
 	const char *device, const char *target, const char *list, struct caisson_error *err)
 {
 	const char *const argv[] = {"mount", "-t", KINDS, "-o", list, "--", device, target, NULL};
-	int r = process_run(argv, NULL, NULL, err);
+	int r = process_run_for(argv, MOUNT_SECONDS, err);
 
 	return r < 0 ? caisson_wrap(err, "mount %s", device) : 0;
 }
@@ -59,7 +60,7 @@ static int mount_by_fuse(const struct caisson_volume_opened *opened, const char 
 
 	if (list == NULL)
 		return caisson_fail(err, ENOMEM, "mount a volume");
-	r = process_run(argv, NULL, NULL, err);
+	r = process_run_for(argv, MOUNT_SECONDS, err);
 	if (r == -ENOENT)
 		return caisson_hint(
 			err, "only root mounts without it: install the package fuse2fs");

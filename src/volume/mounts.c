@@ -15,6 +15,8 @@
 #include "base/process.h"
 #include "base/strbuf.h"
 
+#define HELPER_SECONDS 60
+
 /* Spaces, tabs, newlines and backslashes stand as three octal digits. */
 static void unescape(char *text)
 {
@@ -167,7 +169,7 @@ static int unmount_by_helper(const char *path, bool lazy, struct caisson_error *
 {
 	const char *const argv[] = {"fusermount3", "-u", lazy ? "-z" : "-q", "--", path, NULL};
 
-	return process_run(argv, NULL, NULL, err);
+	return process_run_for(argv, HELPER_SECONDS, err);
 }
 
 int mount_point_unmount(const struct mount_point *point, bool lazy, struct caisson_error *err)

@@ -18,6 +18,8 @@
 #include "base/staging.h"
 
 #define CLOSE_SECONDS 30
+#define CHECK_SECONDS 86400u
+#define GROW_SECONDS  3600u
 
 static int run_checker(
 	const char *kind, const char *file, char *text, size_t size, struct caisson_error *err)
@@ -26,7 +28,7 @@ static int run_checker(
 	const char *const btrfs[] = {"btrfs", "check", "--readonly", file, NULL};
 	bool is_xfs = strcmp(kind, "xfs") == 0;
 	struct caisson_error failure = {0};
-	int r = process_run(is_xfs ? xfs : btrfs, NULL, NULL, &failure);
+	int r = process_run_for(is_xfs ? xfs : btrfs, CHECK_SECONDS, &failure);
 
 	if (r == -ENOENT)
 		return caisson_refuse(err, EOPNOTSUPP, "%s: the package %s is not installed", kind,
@@ -61,26 +63,29 @@ int tools_check(struct volume_access *access, const char *kind, char *text, size
 {
 	_cleanup_staging_ struct staging staging = STAGING_NONE;
 	struct attach_started started = {.file = false};
-	_cleanup_free_ char *file = NULL;
+	_cleanup_free_ char *folder = NULL, *file = NULL;
 	int r;
 
 	if (strcmp(kind, "xfs") != 0 && strcmp(kind, "btrfs") != 0)
 		return caisson_refuse(err, EOPNOTSUPP, "%s is not one that is checked here", kind);
-	/* A folder of its own: the volume is not open. */
+	/* A folder of its own, in one that is swept when we are killed: the volume is not open. */
 	r = staging_directory(&staging, access->layout.folder, err);
 	if (r < 0)
 		return r;
-	file = format_string("%s/%s/%s", staging.path, ATTACH_FILE_FOLDER, ATTACH_FILE_NAME);
-	if (file == NULL)
+	folder = path_join(staging.path, "open");
+	file = format_string("%s/%s/%s", folder, ATTACH_FILE_FOLDER, ATTACH_FILE_NAME);
+	if (folder == NULL || file == NULL)
 		return caisson_fail(err, ENOMEM, "check a filesystem");
-	r = serve(access, staging.path, &started, err);
+	r = make_directories(folder, 0700, err);
+	if (r == 0)
+		r = serve(access, folder, &started, err);
 	if (r == 0 && !started.file)
 		r = caisson_refuse(err, EOPNOTSUPP, "%s: its checker reads files alone, and %s",
 			kind, started.why_no_file);
 	else if (r == 0)
 		r = run_checker(kind, file, text, size, err);
-	(void)attach_control(staging.path, "close force", CLOSE_SECONDS, NULL, NULL, NULL);
-	(void)attach_sweep(staging.path, true, NULL);
+	(void)attach_control(folder, "close force", CLOSE_SECONDS, NULL, NULL, NULL);
+	(void)attach_sweep(folder, true, NULL);
 	return r;
 }
 
@@ -103,7 +108,7 @@ int tools_grow(const char *kind, const char *device, const char *point, struct c
 	if (argv == NULL)
 		return caisson_refuse(
 			err, ENOTSUP, "'%s' is no filesystem that can grow here", kind);
-	return process_run(argv, NULL, NULL, err);
+	return process_run_for(argv, GROW_SECONDS, err);
 }
 
 /* What the child has to say, in the memory that both see. */
