@@ -7,8 +7,9 @@
 #include "luks/container.h"
 
 /* Argon2's time is memory times passes: about a minute at the usual GiB a second. */
-#define PASSES_MOST  64u
-#define THREADS_MOST 64u /* each is one of ours for the time */
+#define PASSES_MOST         64u
+#define MACHINE_DIGEST_MOST UINT64_C(2000000)
+#define THREADS_MOST        64u /* each is one of ours for the time */
 /* With a wrong key every keyslot is tried: all of them together may take so many times as long as
    the costliest one that is allowed. */
 #define TOGETHER_MOST   4u
@@ -30,19 +31,28 @@ static uint64_t iterations_limit(uint64_t memory)
 /* What opening may cost. */
 struct bounds {
 	uint64_t memory;     /* bytes */
-	uint64_t iterations; /* of PBKDF2, in a keyslot or the digest */
+	uint64_t iterations; /* of PBKDF2, in the digest */
 	double spent;        /* of TOGETHER_MOST */
 	double digest;       /* what comes on top for each keyslot */
 };
 
-/* A machine key's keyslot is cheap: what costs more is none, and is not worth the time. */
+/* A machine key is tried by commands that only look: cryptsetup's own digests want a tenth of this.
+ */
 static struct bounds bounds_of(const struct luks_key *key, const struct luks_limits *limits)
 {
 	struct bounds bounds = {.memory = memory_limit(limits)};
 
-	bounds.iterations = key->kind == LUKS_KEY_MACHINE ? LUKS_ITERATIONS_MOST
-							  : iterations_limit(bounds.memory);
+	bounds.iterations = iterations_limit(bounds.memory);
+	if (key->kind == LUKS_KEY_MACHINE)
+		bounds.iterations = MIN(bounds.iterations, MACHINE_DIGEST_MOST);
 	return bounds;
+}
+
+/* A machine key's keyslot is cheap: what costs more is none, and is not worth the time. */
+static bool may_be_machines(const struct luks_keyslot *keyslot)
+{
+	return strcmp(keyslot->kdf.type, "pbkdf2") == 0 &&
+	       keyslot->kdf.iterations <= LUKS_ITERATIONS_MOST;
 }
 
 static int spend(
@@ -78,7 +88,7 @@ static int check_kdf(
 			"keyslot %u is encrypted with a key of %llu bytes: not tried",
 			keyslot->number, (unsigned long long)keyslot->area_key_size);
 	if (strcmp(kdf->type, "pbkdf2") == 0) {
-		if (kdf->iterations <= bounds->iterations)
+		if (kdf->iterations <= iterations_limit(memory))
 			return 0;
 		caisson_refuse(err, E2BIG, "keyslot %u wants %llu iterations of PBKDF2: not tried",
 			keyslot->number, (unsigned long long)kdf->iterations);
@@ -167,8 +177,7 @@ static int try_keyslots(struct luks_device *device, const struct luks_metadata *
 		/* One that any key opens. */
 		if (is_null_cipher(keyslot->area_cipher))
 			continue;
-		/* A machine key's keyslot is cheap; others are not worth the time. */
-		if (key->kind == LUKS_KEY_MACHINE && strcmp(keyslot->kdf.type, "pbkdf2") != 0)
+		if (key->kind == LUKS_KEY_MACHINE && !may_be_machines(keyslot))
 			continue;
 		if (check_kdf(keyslot, bounds, &skipped) < 0 ||
 			spend(bounds, keyslot, &skipped) < 0)

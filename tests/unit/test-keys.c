@@ -703,6 +703,45 @@ static void test_markers(void **state)
 	secret_done(&fresh.secret);
 }
 
+/* A keyslot that costs more than a machine's is none, and no reason to stop. */
+static void test_dear_keyslot(void **state)
+{
+	const struct crypt_pbkdf_type pbkdf = {.type = CRYPT_KDF_PBKDF2,
+		.hash = "sha256",
+		.iterations = 20000,
+		.flags = CRYPT_PBKDF_NO_BENCHMARK};
+	_cleanup_house_ struct house house = {0};
+	_cleanup_free_ char *path = NULL, *marker = NULL;
+	struct luks_key random = make_key(RANDOM);
+	struct secret volume_key = SECRET_NONE;
+	struct crypt_device *device = NULL;
+	struct caisson_error err = {0};
+
+	make_house(&house, state, "dear");
+	make_volume(&house, "data", NULL);
+	path = container_path(&house, "data");
+	marker = format_string("%s/volumes/data/rekey", house.state.dir);
+	assert_int_equal(open_volume(&house, "data", NULL, &volume_key), 0);
+	assert_int_equal(crypt_init(&device, path), 0);
+	assert_int_equal(crypt_load(device, CRYPT_LUKS2, NULL), 0);
+	assert_int_equal(crypt_set_pbkdf_type(device, &pbkdf), 0);
+	assert_int_equal(crypt_keyslot_add_by_volume_key(device, CRYPT_ANY_SLOT,
+				 (const char *)volume_key.data, volume_key.size,
+				 (const char *)random.secret.data, random.secret.size),
+		1);
+	crypt_free(device);
+	assert_kinds(&house, "data", "service key ");
+	assert_int_equal(open_volume(&house, "data", &random, NULL), 0);
+	assert_ok(luks_key_remove(path, 0, &err), &err);
+	assert_kinds(&house, "data", "key ");
+	assert_ok(write_file_atomic(marker, "drop\n", 5, 0600, &err), &err);
+	assert_int_equal(open_volume(&house, "data", &random, NULL), 0);
+	assert_int_equal(count_keys(&house), 0);
+	assert_clean(&house, "data");
+	secret_done(&volume_key);
+	secret_done(&random.secret);
+}
+
 /* One change of keys in a process of its own, which is killed at one of its system calls. */
 enum change { ROTATE, HAND_OUT, TAKE_IN, REMOVE_SERVICE, CHANGE_OWN, CHANGES };
 
@@ -882,6 +921,7 @@ int main(void)
 		cmocka_unit_test(test_recovery_tokens),
 		cmocka_unit_test(test_facts_whatever_key),
 		cmocka_unit_test(test_markers),
+		cmocka_unit_test(test_dear_keyslot),
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_add_and_remove),
 		cmocka_unit_test(test_change),
