@@ -99,10 +99,11 @@ static void last_line(struct strbuf *output, char *text, size_t size)
 	while (output->size > 0 && output->data[output->size - 1] == '\n')
 		output->data[--output->size] = '\0';
 	line = output->data != NULL ? strrchr(output->data, '\n') : NULL;
-	snprintf(text, size, "%s",
-		line != NULL           ? line + 1
-		: output->data != NULL ? output->data
-				       : "it said nothing");
+	line = line != NULL ? line + 1 : output->data;
+	/* What it has no label for it calls by the descriptor that it was handed. */
+	if (line != NULL && strncmp(line, "/proc/self/fd/", 14) == 0 && strstr(line, ": ") != NULL)
+		line = strstr(line, ": ") + 2;
+	snprintf(text, size, "%s", line != NULL ? line : "it said nothing");
 }
 
 /* A journal that waits to be replayed is, in what is thrown away: without it -n finds what is none.

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <time.h>
 
 #include "base/io.h"
@@ -729,17 +728,6 @@ static void test_threads(void **state)
 	assert_container(&bench, SIZE);
 }
 
-/* Nothing here wants a disk, and a busy one makes each of a thousand syncs slow. */
-static int make_folder(void **state)
-{
-	struct statvfs room;
-
-	if (getenv("TMPDIR") == NULL && access("/dev/shm", W_OK) == 0 &&
-		statvfs("/dev/shm", &room) == 0 && room.f_bavail * room.f_bsize > 2ull << 30)
-		(void)setenv("TMPDIR", "/dev/shm", 1);
-	return make_test_folder(state);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -758,5 +746,5 @@ int main(void)
 		cmocka_unit_test(test_threads),
 	};
 
-	return cmocka_run_group_tests(tests, make_folder, remove_test_folder);
+	return cmocka_run_group_tests(tests, make_test_folder_in_memory, remove_test_folder);
 }
