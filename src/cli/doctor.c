@@ -7,6 +7,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/json.h"
 #include "base/process.h"
 #include "base/state.h"
@@ -184,6 +185,32 @@ static void examine_limits(struct examination *examination)
 		note(examination, "locked memory", GOOD, "enough for keys");
 }
 
+static bool have_device_mapper(void)
+{
+	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
+
+	return read_file("/proc/misc", 65536, &text, NULL) == 0 && text.data != NULL &&
+	       strstr(text.data, " device-mapper\n") != NULL;
+}
+
+/* How "caisson volume open" and "mount" will go about it. */
+static void examine_volumes(struct examination *examination)
+{
+	bool fuse = access("/dev/fuse", R_OK | W_OK) == 0;
+	struct finding *finding;
+
+	if (geteuid() == 0 && have_device_mapper()) {
+		note(examination, "volumes on this host", GOOD, "open through dm-crypt");
+		return;
+	}
+	finding = note(examination, "volumes on this host", fuse ? GOOD : LIMITED,
+		"open in user space: over NBD%s",
+		fuse ? ", and as a file" : " alone, and are not mounted");
+	if (!fuse)
+		snprintf(finding->hint, sizeof(finding->hint),
+			"there is neither device-mapper for root nor /dev/fuse here");
+}
+
 static void print_findings(const struct examination *examination)
 {
 	static const char *const words[] = {
@@ -236,6 +263,7 @@ static int run(struct cli_context *context, struct caisson_error *err)
 	examine_kernel(&examination);
 	examine_accelerator(&examination);
 	examine_state(&examination);
+	examine_volumes(&examination);
 	examine_limits(&examination);
 	kernel_done(&examination.kernel);
 	if (cli_has(context, JSON))
