@@ -221,7 +221,7 @@ int luks_open(const char *path, const struct luks_key *key, const struct luks_li
 	_cleanup_luks_device_ struct luks_device device = LUKS_DEVICE_NONE;
 	_cleanup_secret_ struct secret volume_key = SECRET_NONE;
 	struct bounds bounds = bounds_of(key, limits);
-	struct luks_metadata metadata;
+	struct luks_metadata metadata = {.segment_count = 0};
 	unsigned int keyslot = 0;
 	int r = luks_device_load(&device, path, err);
 

@@ -136,8 +136,10 @@ for kind in xfs btrfs vfat; do
 	plain_of image "$work/plain"
 	check 'byte for byte' cmp -s "$work/$kind.img" "$work/plain"
 	try volume check image
-	same 'its filesystem is good, or not checked' yes \
-		"$([[ $(verdict filesystem) == BAD ]] && echo no || echo yes)"
+	check 'its filesystem is good, or not checked' test "$(verdict filesystem)" != BAD
+	if [ "$kind" != vfat ] && is_root && [ -c /dev/fuse ]; then
+		same 'good, by its own checker' good "$(verdict filesystem)"
+	fi
 	try volume resize image 330M
 	[ "$kind" = vfat ] || {
 		try volume resize image 100M
