@@ -68,7 +68,7 @@ struct caisson_volume_create_options {
 	uint64_t size;          /* of the whole container, bytes; 0: what @from or @device needs */
 	const char *filesystem; /* "ext4", "xfs", "btrfs", "none"; NULL: ext4 */
 	/* A folder, a tar archive (of any compression) or the image of a filesystem, to be what is
-	   in it; NULL: empty. */
+	   in it; with filesystem "none" any file, byte for byte. NULL: empty. */
 	const char *from;
 	const char *device;    /* a block device to be the container; NULL: a file */
 	bool overwrite;        /* @device may hold something already */

@@ -27,6 +27,12 @@ static int check_filesystem(const char *type, struct caisson_error *err)
 		err, EINVAL, "'%.32s' is none of the filesystems ext4, xfs, btrfs, none", type);
 }
 
+static void take_image(struct content *content, const struct stat *st)
+{
+	content->kind = CONTENT_IMAGE;
+	content->least = ((uint64_t)st->st_size + SECTOR_MOST - 1) / SECTOR_MOST * SECTOR_MOST;
+}
+
 /* The image of a filesystem is taken as it is. */
 static int open_image(struct content *content, struct caisson_error *err)
 {
@@ -45,8 +51,25 @@ static int open_image(struct content *content, struct caisson_error *err)
 		return caisson_refuse(err, EINVAL,
 			"%s is encrypted itself: its content is wanted, not what hides it",
 			content->from);
-	content->kind = CONTENT_IMAGE;
-	content->least = ((uint64_t)st.st_size + SECTOR_MOST - 1) / SECTOR_MOST * SECTOR_MOST;
+	take_image(content, &st);
+	return 0;
+}
+
+/* Bytes of which nothing is known, and nothing is asked. */
+static int open_raw(struct content *content, struct caisson_error *err)
+{
+	struct stat st;
+
+	content->image = open_file(content->from, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, err);
+	if (content->image < 0)
+		return content->image;
+	if (fstat(content->image, &st) < 0)
+		return caisson_fail(err, errno, "stat %s", content->from);
+	if (!S_ISREG(st.st_mode))
+		return caisson_refuse(err, EINVAL,
+			"%s is not a regular file, whose bytes could be taken as they are",
+			content->from);
+	take_image(content, &st);
 	return 0;
 }
 
@@ -124,6 +147,8 @@ int content_open(struct content *content, const struct volume_create_options *op
 	if (options->from == NULL)
 		return 0;
 	content->from = options->from;
+	if (content->kind == CONTENT_NONE)
+		return open_raw(content, err);
 	if (strcmp(type, "ext4") != 0)
 		return caisson_refuse(err, ENOTSUP,
 			"a volume is filled as ext4, and not as %s: make it empty, mount it, and "

@@ -59,7 +59,7 @@ printf 'correct horse' >"$work/passphrase"
 mkdir "$work/tree"
 printf 'hello\n' >"$work/tree/hello"
 head -c 3000000 /dev/urandom >"$work/tree/noise"
-mke2fs -q -t ext4 -d "$work/tree" "$work/ext4.img" 24M
+mke2fs -q -F -t ext4 -d "$work/tree" "$work/ext4.img" 24M >/dev/null
 
 # Options of create
 
@@ -114,7 +114,7 @@ same 'and no volume' '' "$(ls -A "$CAISSON_STATE/volumes")"
 # Images to begin with
 
 for kind in ext2 ext3 ext4; do
-	mke2fs -q -F -t "$kind" -d "$work/tree" "$work/$kind.img" 24M
+	mke2fs -q -F -t "$kind" -d "$work/tree" "$work/$kind.img" 24M >/dev/null
 	expect "--from an image of $kind" 0 '' volume create image --from "$work/$kind.img"
 	plain_of image "$work/plain"
 	check 'the filesystem is whole' e2fsck -fn "$work/plain"
@@ -470,7 +470,7 @@ try volume resize data 7T
 check 'more than any disk has is a sparse file, or a sentence' test "$status" -le 1
 volume destroy data >/dev/null 2>&1
 head -c 40000000 /dev/urandom >"$work/tree/large"
-mke2fs -q -F -t ext4 -d "$work/tree" "$work/ext4-full.img" 64M
+mke2fs -q -F -t ext4 -d "$work/tree" "$work/ext4-full.img" 64M >/dev/null
 expect 'a filesystem that is rather full' 0 '' volume create data --from "$work/ext4-full.img"
 before=$(sha256sum <"$(container_of data)")
 expect 'cannot shrink so far' 1 'resize2fs ended' volume resize data 40M

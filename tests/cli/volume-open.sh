@@ -193,7 +193,7 @@ s = socket.socket(socket.AF_UNIX)
 s.connect(sys.argv[1])
 s.recv(18)
 print("connected", flush=True)
-sys.stdin.read()' "$socket" < <(exec sleep 600) >"$work/client" &
+sys.stdin.read()' "$socket" < <(exec sleep 60 2>/dev/null) >"$work/client" &
 client=$!
 soon grep -q connected "$work/client"
 expect 'close with a client' 1 'NBD client' volume close data

@@ -385,6 +385,8 @@ class Runner:
                         + counted.fill(case.command))
             with open(counted.here + "/.steps") as steps:
                 self.steps = int(steps.read())
+            # What it opened is served until somebody closes it.
+            counted.run([options.caisson, "volume", "unmount", "data"])
         finally:
             counted.done()
 
