@@ -65,6 +65,9 @@ measure() { # WHAT FOLDER
 	bytes "$size" >image
 	sync
 	rm -f "$work"/time-*
+	# The first to take so much memory would wait for it.
+	cp image out
+	remove
 	for _ in $(seq "$rounds"); do
 		cat image >/dev/null
 		seconds create_raw image >>"$work/time-caisson"
