@@ -3,8 +3,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -77,6 +79,7 @@ static int open_container(const struct volume_layout *layout, int flags, struct 
 	int more = layout->on_device ? O_EXCL : O_NOFOLLOW;
 	_cleanup_close_ int fd =
 		open_file(layout->container, flags | more | O_NONBLOCK | O_NOCTTY, 0, err);
+	int read_only = 0;
 	struct stat st;
 
 	if (fd < 0)
@@ -86,6 +89,10 @@ static int open_container(const struct volume_layout *layout, int flags, struct 
 	if (layout->on_device ? !S_ISBLK(st.st_mode) : !S_ISREG(st.st_mode))
 		return caisson_refuse(err, EBADMSG, "%s is not a %s", layout->container,
 			layout->on_device ? "block device" : "regular file");
+	/* The kernel opens a device that refuses writes, and refuses them one by one. */
+	if (layout->on_device && (flags & O_ACCMODE) != O_RDONLY &&
+		ioctl(fd, BLKROGET, &read_only) == 0 && read_only != 0)
+		return caisson_fail(err, EROFS, "open %s for writing", layout->container);
 	return take_fd(&fd);
 }
 
