@@ -69,7 +69,7 @@ soon() { # COMMAND...
 
 mkdir "$work/tree"
 printf 'hello\n' >"$work/tree/hello"
-mke2fs -q -t ext4 -d "$work/tree" "$work/ext4.img" 40M
+mke2fs -q -t ext4 -d "$work/tree" "$work/ext4.img" 40M >/dev/null
 volume create data --from "$work/ext4.img" >/dev/null
 
 # open and close
