@@ -36,15 +36,3 @@ int luks_activate(const char *path, const char *name, const struct luks_facts *e
 		return luks_device_fail(&device, r, err, "open it through dm-crypt");
 	return 0;
 }
-
-int luks_deactivate(const char *name, struct caisson_error *err)
-{
-	int r;
-
-	luks_quiet();
-	luks_without_udev();
-	r = crypt_deactivate(NULL, name);
-	if (r < 0)
-		return caisson_fail(err, r, "close /dev/mapper/%s", name);
-	return 0;
-}

@@ -140,7 +140,6 @@ int luks_format_passphrase(const char *path, const struct secret *passphrase,
 /* Opens it as /dev/mapper/@name; -ENOKEY when the passphrase is another one. */
 int luks_activate_passphrase(const char *path, const char *name, const struct secret *passphrase,
 	struct caisson_error *err);
-int luks_deactivate(const char *name, struct caisson_error *err);
 
 #define LUKS_KEYSLOTS_MOST 32 /* the specification's bound */
 

@@ -100,6 +100,16 @@ static int find_record(struct volume_access *access, struct caisson_error *err)
 	return r;
 }
 
+static int begin(struct volume_access *access, const struct state *state, struct key_service *keys,
+	const char *name, bool read_only, struct caisson_error *err)
+{
+	access->state = state;
+	access->keys = keys;
+	access->read_only = read_only;
+	snprintf(access->name, sizeof(access->name), "%s", name);
+	return volume_layout(state, name, &access->layout, err);
+}
+
 int volume_access_lock(const struct state *state, struct key_service *keys, const char *name,
 	const char *action, bool read_only, struct volume_access *ret_access,
 	struct caisson_error *err)
@@ -108,13 +118,9 @@ int volume_access_lock(const struct state *state, struct key_service *keys, cons
 	_cleanup_close_ int lock = -1;
 	int r;
 
-	access.state = state;
-	access.keys = keys;
-	access.read_only = read_only;
-	r = volume_layout(state, name, &access.layout, err);
+	r = begin(&access, state, keys, name, read_only, err);
 	if (r < 0)
 		return r;
-	snprintf(access.name, sizeof(access.name), "%s", name);
 	r = volumes_lock(&access.layout, &lock, err);
 	if (r == 0)
 		r = volume_recover_quietly(&access.layout, keys, name, err);
@@ -154,13 +160,9 @@ int volume_access_peek(const struct state *state, struct key_service *keys, cons
 	_cleanup_volume_access_ struct volume_access access = VOLUME_ACCESS_NONE;
 	int r;
 
-	access.state = state;
-	access.keys = keys;
-	access.read_only = true;
-	r = volume_layout(state, name, &access.layout, err);
+	r = begin(&access, state, keys, name, true, err);
 	if (r < 0)
 		return r;
-	snprintf(access.name, sizeof(access.name), "%s", name);
 	if (!volume_exists(&access.layout))
 		return volume_missing(name, err);
 	access.container = open_file(access.layout.container,
