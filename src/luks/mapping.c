@@ -2,6 +2,7 @@
 #include "luks/mapping.h"
 
 #include <errno.h>
+#include <libdevmapper.h>
 #include <string.h>
 
 #include "luks/container.h"
@@ -59,6 +60,39 @@ int luks_unmap(const char *name, enum luks_unmap_how how, struct caisson_error *
 	if (r == -ENODEV || r == -ENXIO)
 		return 0;
 	return r < 0 ? caisson_fail(err, r, "close /dev/mapper/%s", name) : 0;
+}
+
+DEFINE_CLEANUP(struct dm_task *, dm_task_destroy);
+
+static int ask(int what, const char *name, struct dm_info *info, struct caisson_error *err)
+{
+	_cleanup_(dm_task_destroyp) struct dm_task *task = dm_task_create(what);
+
+	if (task == NULL || !dm_task_set_name(task, name) || !dm_task_run(task) ||
+		(info != NULL && !dm_task_get_info(task, info)))
+		return caisson_refuse(err, EIO, "device-mapper does not answer of %s", name);
+	return 0;
+}
+
+static void say_nothing(int level _unused_, const char *file _unused_, int line _unused_,
+	int error _unused_, const char *format _unused_, ...)
+{
+}
+
+int luks_map_sweep(const char *name, struct caisson_error *err)
+{
+	struct dm_info info = {0};
+	int r;
+
+	luks_without_udev();
+	dm_log_with_errno_init(say_nothing);
+	r = ask(DM_DEVICE_INFO, name, &info, err);
+	if (r < 0 || !info.exists)
+		return r;
+	if (info.live_table)
+		return ask(DM_DEVICE_MKNODES, name, NULL, err);
+	r = ask(DM_DEVICE_REMOVE, name, NULL, err);
+	return r < 0 ? r : 1;
 }
 
 int luks_map_resize(const char *name, const struct luks_opened *opened, struct caisson_error *err)

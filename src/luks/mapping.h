@@ -19,5 +19,10 @@ enum luks_unmap_how {
 };
 /* What is gone already is no failure. */
 int luks_unmap(const char *name, enum luks_unmap_how how, struct caisson_error *err);
+/*
+ * What an open that was killed left of the mapping: one without a table is taken away (1), one
+ * whose node was not made yet gets it (0). Only while nobody else can be opening it.
+ */
+int luks_map_sweep(const char *name, struct caisson_error *err);
 /* Lets it take the size that its device has now. */
 int luks_map_resize(const char *name, const struct luks_opened *opened, struct caisson_error *err);

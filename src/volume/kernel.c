@@ -209,6 +209,17 @@ static bool have_device_mapper(void)
 	       strstr(text.data, " device-mapper\n") != NULL;
 }
 
+int kernel_sweep_open(const char *volume, struct caisson_error *err)
+{
+	char name[KERNEL_NAME_SIZE];
+
+	/* Only root can have made one. sysfs does not show a mapping before it has a table. */
+	if (geteuid() != 0 || !have_device_mapper())
+		return 0;
+	kernel_mapping_name(volume, name);
+	return luks_map_sweep(name, err);
+}
+
 int kernel_possible(struct caisson_error *err)
 {
 	static const char *const argv[] = {"modprobe", "-q", "dm-crypt", NULL};

@@ -16,6 +16,9 @@ int kernel_is_open(const struct volume_layout *layout, const char *volume, bool 
  */
 int kernel_sweep(const struct volume_layout *layout, const char *volume, const char *device,
 	struct caisson_error *err);
+/* Takes away what an open that was killed left of the volume's mapping: 1 when there was something.
+   With the lock on its name. */
+int kernel_sweep_open(const char *volume, struct caisson_error *err);
 /* 0 when it can be tried here; else why not. */
 int kernel_possible(struct caisson_error *err);
 /* Opens an unlocked volume. The lock is the kernel's from here on: @access has no container left.

@@ -13,9 +13,11 @@
 #include "base/io.h"
 #include "base/path.h"
 #include "base/strbuf.h"
+#include "volume/kernel.h"
 #include "volume/layout.h"
 
-#define LOCK_TRY_US 2000
+#define LOCK_TRY_US  2000
+#define SWEPT_WAIT_S 5
 
 /* A holder that was stopped must not stop us: flock() itself would wait for ever. */
 static int wait_for_lock(int fd, const char *path, unsigned int seconds, struct caisson_error *err)
@@ -68,6 +70,9 @@ int volume_lock_name(const struct volume_layout *layout, const char *name, int *
 		return r;
 	if (!still_there(fd, layout->folder))
 		return volume_missing(name, err);
+	r = kernel_sweep_open(name, err);
+	if (r < 0)
+		return r;
 	*ret_lock = take_fd(&fd);
 	return 0;
 }
@@ -112,22 +117,38 @@ static int refuse_held(
 	return caisson_hint(err, "stop %s first, or wait for it to end", holder.text);
 }
 
+/* An open that was killed half-way may have left the container to a mapping that is none yet: true
+   when it did, and that is gone now. Whoever opens it has the lock on the name. */
+static bool sweep_killed(const struct volume_layout *layout, const char *name)
+{
+	_cleanup_close_ int lock =
+		open_file(layout->folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, NULL);
+
+	return lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0 &&
+	       kernel_sweep_open(name, NULL) == 1;
+}
+
 int volume_lock_container(const struct volume_layout *layout, const char *name, int flags,
 	int *ret_fd, struct caisson_error *err)
 {
 	_cleanup_close_ int fd = open_container(layout, flags, err);
 
+	if (fd == -EBUSY && layout->on_device && sweep_killed(layout, name))
+		fd = open_container(layout, flags, err);
 	if (fd == -EBUSY && layout->on_device)
 		return refuse_held(layout, name, err);
 	if (fd < 0)
 		return fd;
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-		*ret_fd = take_fd(&fd);
-		return 0;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK)
+			return caisson_fail(err, errno, "lock %s", layout->container);
+		/* Its loop device goes a moment after it. */
+		if (!sweep_killed(layout, name) ||
+			wait_for_lock(fd, layout->container, SWEPT_WAIT_S, NULL) < 0)
+			return refuse_held(layout, name, err);
 	}
-	if (errno != EWOULDBLOCK)
-		return caisson_fail(err, errno, "lock %s", layout->container);
-	return refuse_held(layout, name, err);
+	*ret_fd = take_fd(&fd);
+	return 0;
 }
 
 void volume_read_holder(const struct volume_layout *layout, struct volume_holder *ret_holder)

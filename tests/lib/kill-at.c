@@ -90,6 +90,8 @@ static void install_filter(void)
 		ALWAYS(symlinkat),
 		ALWAYS(mkdir),
 		ALWAYS(mkdirat),
+		ALWAYS(mknod),
+		ALWAYS(mknodat),
 		ALWAYS(flock),
 		ALWAYS(mount),
 		ALWAYS(umount2),

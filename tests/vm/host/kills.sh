@@ -29,10 +29,14 @@ for way in --kernel --userspace; do
 		wrong=''
 		steps=$(steps_of open data $way)
 		"$caisson" volume close data >/dev/null
-		for at in $(places "$steps"); do
+		always=''
+		# Around the mapping: made, with its table, active, with its node.
+		[ "$way$tree" != --kernel ] || always=$(seq $((steps - 11)) $((steps - 8)))
+		for at in $(places "$steps") $always; do
 			# shellcheck disable=SC2086
 			"$kill_at" --after "$at" $tree -- "$caisson" volume open data $way >"$work/log" 2>&1
 			timeout 30 "$caisson" volume open data $way >>"$work/log" 2>&1 || wrong+=" $at:open"
+			[ "$way" != --kernel ] || [ -b /dev/mapper/caisson-data ] || wrong+=" $at:node"
 			timeout 30 "$caisson" volume close data >>"$work/log" 2>&1 || wrong+=" $at:close"
 			sleep 0.2
 			[ -z "$(what_is_left)" ] || wrong+=" $at:$(what_is_left | xargs)"
