@@ -89,8 +89,10 @@ int compression_parse(
 int compression_settle(const struct kernel *kernel, enum compression wanted,
 	enum compression *ret_kind, struct caisson_error *err)
 {
-	struct kernel_requirement needed = {KERNEL_BASE, kinds[wanted].option, NULL, false,
-		"the boot archive cannot be unpacked in the form that was asked for"};
+	const struct kernel_requirement needed = {.option = kinds[wanted].option,
+		.value = "y",
+		.feature = KERNEL_BASE,
+		.reason = "the boot archive cannot be unpacked in the form that was asked for"};
 	_cleanup_kernel_papers_ struct kernel_papers papers = {0};
 	enum compression kind = wanted == COMPRESSION_AUTO ? COMPRESSION_ZSTD : wanted;
 	int r;
@@ -99,7 +101,7 @@ int compression_settle(const struct kernel *kernel, enum compression wanted,
 		r = kernel_papers_read(kernel, &papers, err);
 		if (r < 0)
 			return r;
-		if (!kernel_meets(&papers, &needed)) {
+		if (!kernel_meets(kernel, &papers, &needed)) {
 			if (wanted != COMPRESSION_AUTO)
 				return kernel_refuse(kernel, &papers, &needed, err);
 			kind = COMPRESSION_NONE;

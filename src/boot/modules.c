@@ -286,7 +286,8 @@ int modules_resolve(const struct kernel *kernel, unsigned int features,
 	if (r == 0 && kernel->modules != NULL)
 		r = open_context(kernel, &resolver.context, err);
 	for (size_t i = 0; r == 0 && kernel->modules != NULL && i < count; i++) {
-		if ((table[i].feature & features) != 0 && table[i].module != NULL)
+		if ((table[i].feature & features) != 0 && table[i].module != NULL &&
+			!table[i].on_demand)
 			r = resolve_one(&resolver, &papers, &table[i], err);
 	}
 	/* What a machine is made of asks for none; reading every module costs more than finding it.

@@ -40,6 +40,8 @@ const struct cli_command *const cli_commands[] = {
 	&command_initramfs_verify,
 	&command_initramfs_bom,
 	&command_initramfs_measure,
+	&command_kernel_requirements,
+	&command_kernel_check,
 	&command_doctor,
 	NULL,
 };

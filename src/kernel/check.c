@@ -11,30 +11,90 @@ static bool in_modules(const struct kernel_papers *papers, const char *module)
 	       kernel_modules_contain(papers->builtin.data, papers->builtin.size, module);
 }
 
-bool kernel_meets(const struct kernel_papers *papers, const struct kernel_requirement *requirement)
+/* Whether @options, a set of them between spaces up to @end, are all set. */
+static bool all_set(const char *text, size_t size, const char *options, const char *end)
 {
-	char value;
+	while (options < end) {
+		size_t length = MIN(strcspn(options, " "), (size_t)(end - options));
+		char name[128];
 
-	if (!papers->has_config) {
-		/* Without a .config, only the modules folder speaks, and only of modules. */
-		if (requirement->module == NULL || !papers->has_modules)
-			return true;
-		return in_modules(papers, requirement->module);
+		if (length >= sizeof(name))
+			return false;
+		memcpy(name, options, length);
+		name[length] = '\0';
+		if (kernel_config_value(text, size, name) == 'n')
+			return false;
+		options += length;
+		options += strspn(options, " ");
 	}
-	value = kernel_config_value(papers->config.data, papers->config.size, requirement->option);
-	if (value == 'y')
+	return true;
+}
+
+static bool alternative_met(const char *text, size_t size, const char *alternatives)
+{
+	while (alternatives != NULL) {
+		const char *stop = strchr(alternatives, '|');
+
+		if (all_set(text, size, alternatives,
+			    stop != NULL ? stop : alternatives + strlen(alternatives)))
+			return true;
+		alternatives = stop != NULL ? stop + 1 : NULL;
+	}
+	return false;
+}
+
+bool kernel_config_meets(
+	const char *text, size_t size, const struct kernel_requirement *requirement)
+{
+	size_t length = 0;
+	const char *value = kernel_config_text(text, size, requirement->option, &length);
+
+	if (strcmp(requirement->value, "n") == 0)
+		return value == NULL || (length == 1 && *value == 'n');
+	if (value != NULL && length == strlen(requirement->value) &&
+		memcmp(value, requirement->value, length) == 0)
 		return true;
+	return alternative_met(text, size, requirement->alternatives);
+}
+
+enum kernel_state kernel_examine(const struct kernel_papers *papers, unsigned int version,
+	const struct kernel_requirement *requirement)
+{
+	const char *module = strcmp(requirement->value, "y") == 0 ? requirement->module : NULL;
+	bool in_folder = module != NULL && papers->has_modules && in_modules(papers, module);
+
+	if (!kernel_requirement_applies(requirement, version))
+		return KERNEL_NOT_THERE_YET;
+	/* Without a .config, only the modules folder speaks, and only of modules. */
+	if (!papers->has_config && (module == NULL || !papers->has_modules))
+		return KERNEL_NOT_KNOWN;
+	if (papers->has_config &&
+		kernel_config_meets(papers->config.data, papers->config.size, requirement))
+		return KERNEL_BUILT_IN;
 	/* The folder is what will be loaded from: it counts for more than the .config. */
-	return requirement->module != NULL && papers->has_modules &&
-	       in_modules(papers, requirement->module);
+	if (in_folder)
+		return KERNEL_AS_MODULE;
+	if (module != NULL && papers->has_config &&
+		kernel_config_value(
+			papers->config.data, papers->config.size, requirement->option) == 'm')
+		return KERNEL_MODULE_ABSENT;
+	return KERNEL_MISSING;
+}
+
+bool kernel_meets(const struct kernel *kernel, const struct kernel_papers *papers,
+	const struct kernel_requirement *requirement)
+{
+	enum kernel_state state =
+		kernel_examine(papers, kernel_release_version(kernel->release), requirement);
+
+	return state != KERNEL_MISSING && state != KERNEL_MODULE_ABSENT;
 }
 
 int kernel_refuse(const struct kernel *kernel, const struct kernel_papers *papers,
 	const struct kernel_requirement *requirement, struct caisson_error *err)
 {
-	bool module_only = papers->has_config && requirement->module != NULL &&
-			   kernel_config_value(papers->config.data, papers->config.size,
-				   requirement->option) == 'm';
+	unsigned int version = kernel_release_version(kernel->release);
+	bool module_only = kernel_examine(papers, version, requirement) == KERNEL_MODULE_ABSENT;
 	int r;
 
 	if (module_only)
@@ -51,7 +111,7 @@ int kernel_refuse(const struct kernel *kernel, const struct kernel_papers *paper
 		r = caisson_refuse(err, ENOTSUP, "the kernel %s has no %s: %s", kernel->release,
 			requirement->option, requirement->reason);
 	(void)caisson_hint(err, "use another kernel (Debian: linux-image-cloud-amd64), or build "
-				"this one with the option set");
+				"this one with the option set: caisson kernel build");
 	return r;
 }
 
@@ -67,7 +127,7 @@ int kernel_check(const struct kernel *kernel, unsigned int features, struct cais
 		return r;
 	for (size_t i = 0; i < count; i++) {
 		if ((table[i].feature & features) != 0 && !table[i].optional &&
-			!kernel_meets(&papers, &table[i]))
+			!kernel_meets(kernel, &papers, &table[i]))
 			return kernel_refuse(kernel, &papers, &table[i], err);
 	}
 	return 0;

@@ -16,13 +16,13 @@ static const char *line_end(const char *line, const char *end)
 	return feed != NULL ? feed : end;
 }
 
-char kernel_config_value(const char *text, size_t size, const char *option)
+const char *kernel_config_text(
+	const char *text, size_t size, const char *option, size_t *ret_length)
 {
 	size_t length = strlen(option);
-	const char *end = text + size;
-	char value = 'n';
+	const char *end = text + size, *value = NULL;
 
-	/* Searched for, not read line by line: a start of a machine asks for thirty options. */
+	/* Searched for, not read line by line: a start of a machine asks for dozens of options. */
 	for (const char *at = text; at < end;) {
 		const char *found = memmem(at, (size_t)(end - at), option, length);
 		const char *is, *stop;
@@ -36,9 +36,20 @@ char kernel_config_value(const char *text, size_t size, const char *option)
 		stop = line_end(is, end);
 		if (stop > is && stop[-1] == '\r')
 			stop--;
-		value = stop - is == 1 && strchr("ymn", *is) != NULL ? *is : 's';
+		value = is;
+		*ret_length = (size_t)(stop - is);
 	}
 	return value;
+}
+
+char kernel_config_value(const char *text, size_t size, const char *option)
+{
+	size_t length = 0;
+	const char *value = kernel_config_text(text, size, option, &length);
+
+	if (value == NULL)
+		return 'n';
+	return length == 1 && strchr("ymn", *value) != NULL ? *value : 's';
 }
 
 /* Compares the file name in @path (up to ".ko") with a module's name. */

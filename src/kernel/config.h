@@ -12,6 +12,10 @@
 /* The value of @option ("CONFIG_EXT4_FS") in the text of a .config: 'y', 'm', 'n' for one that is
    not set or not mentioned, or 's' for any other value. Of repeated lines the last counts. */
 char kernel_config_value(const char *text, size_t size, const char *option);
+/* The same as it stands there: "y", "64", "\"text\""; NULL for one that is not set. *ret_length is
+   its length: no NUL follows. */
+const char *kernel_config_text(
+	const char *text, size_t size, const char *option, size_t *ret_length);
 /* Whether @name is among the paths at the starts of the lines of modules.dep or modules.builtin.
    '-' and '_' are the same, as everywhere in the kernel, and any ".ko.XX" is fine. */
 bool kernel_modules_contain(const char *text, size_t size, const char *name);
@@ -28,8 +32,24 @@ struct kernel_papers {
 int kernel_papers_read(
 	const struct kernel *kernel, struct kernel_papers *ret_papers, struct caisson_error *err);
 void kernel_papers_done(struct kernel_papers *papers);
-/* Whether the papers say that @requirement is met; what nobody knows of counts as met. */
-bool kernel_meets(const struct kernel_papers *papers, const struct kernel_requirement *requirement);
+enum kernel_state {
+	KERNEL_NOT_KNOWN,     /* the papers do not say */
+	KERNEL_BUILT_IN,      /* or, of what is to be off: off */
+	KERNEL_AS_MODULE,     /* and the modules folder has it */
+	KERNEL_MODULE_ABSENT, /* built as a module that is in no folder */
+	KERNEL_MISSING,
+	KERNEL_NOT_THERE_YET, /* this version does not have the option, and does without */
+};
+
+/* What the papers say of @requirement in a kernel of @version (KERNEL_VERSION(); 0: not known). */
+enum kernel_state kernel_examine(const struct kernel_papers *papers, unsigned int version,
+	const struct kernel_requirement *requirement);
+/* Whether @text, a .config, has @requirement as it is wanted, or an option that stands for it. */
+bool kernel_config_meets(
+	const char *text, size_t size, const struct kernel_requirement *requirement);
+/* Whether @requirement is met; what nobody knows of counts as met. */
+bool kernel_meets(const struct kernel *kernel, const struct kernel_papers *papers,
+	const struct kernel_requirement *requirement);
 /* Records the refusal for one that is not met: -ENOTSUP. */
 int kernel_refuse(const struct kernel *kernel, const struct kernel_papers *papers,
 	const struct kernel_requirement *requirement, struct caisson_error *err);
