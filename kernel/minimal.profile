@@ -20,7 +20,7 @@ argument panic=-1
 argument reboot=t
 #: mmio: there is no PCI to look for
 argument pci=off
-#: base: everything is built in, and a program that asks for modules gets none
+#: build: everything is built in, and a program that asks for modules gets none
 argument nomodules
 #: base: nothing waits for randomness that the processor has
 argument random.trust_cpu=on

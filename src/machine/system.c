@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 #include "base/io.h"
 #include "boot/initramfs.h"
@@ -90,17 +91,31 @@ int start_make_base(struct start *start, struct caisson_error *err)
 	return initramfs_base(start->state, &recipe, start->log, &start->initramfs_path, err);
 }
 
-/* quiet: what a user wants to read of the kernel is its warnings. panic=-1 with -no-reboot: a panic
-   ends QEMU at once. The rest is about time under emulation: calibrating the clock can hang there,
-   and the self-tests of the kernel's ciphers take a tenth of the whole start. */
+/* Whether the profile's argument is for this machine. */
+static bool argument_wanted(const struct start *start, const struct kernel_argument *argument)
+{
+	/* What a user wants to read of the kernel is its warnings, if not all. */
+	if (strcmp(argument->argument, "quiet") == 0)
+		return !start->options->console;
+	/* For the build: of kernels as we make them, with everything built in. */
+	return argument->feature == 0 ? start->kernel.modules == NULL
+				      : (argument->feature & start->features) != 0;
+}
+
+/* What kernels are told in any machine is in kernel/minimal.profile. The rest is about time under
+   emulation: calibrating the clock can hang there, and the self-tests of the kernel's ciphers take
+   a tenth of the whole start. */
 int start_make_command_line(struct start *start, struct caisson_error *err)
 {
+	const struct kernel_profile *profile = kernel_profile("minimal");
 	_cleanup_strbuf_ struct strbuf line = STRBUF_INIT;
 	unsigned int khz = start->machine.kvm ? 0 : accelerator_tsc_khz(start->state);
 
-	strbuf_add_string(&line, "console=ttyS0 panic=-1 reboot=t random.trust_cpu=on");
-	if (!start->options->console)
-		strbuf_add_string(&line, " quiet");
+	for (size_t i = 0; i < profile->argument_count; i++) {
+		if (argument_wanted(start, &profile->arguments[i]))
+			strbuf_add_format(&line, "%s%s", line.size > 0 ? " " : "",
+				profile->arguments[i].argument);
+	}
 	if (!start->machine.kvm)
 		strbuf_add_string(&line, " cryptomgr.notests");
 	if (khz != 0)
