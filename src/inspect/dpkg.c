@@ -8,7 +8,7 @@
 
 #include "base/hex.h"
 #include "base/io.h"
-#include "inspect/packed.h"
+#include "kernel/packed.h"
 
 enum {
 	MD5_SIZE = 16,

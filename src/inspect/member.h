@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "base/strbuf.h"
-#include "inspect/packed.h"
+#include "kernel/packed.h"
 
 enum {
 	MEMBERS_MOST = 4096,

@@ -117,6 +117,30 @@ int kernel_image_read(
 	return 0;
 }
 
+/* The build appends the payload's uncompressed size, four bytes, except for gzip, whose own last
+   four bytes say the same (scripts/Makefile.lib, "size_append"). */
+int kernel_image_payload(int fd, const struct kernel_image *image, const char *what,
+	struct kernel_payload *ret_payload, struct caisson_error *err)
+{
+	uint8_t magic[2], end[4];
+	int r;
+
+	if (image->payload_size < 16)
+		return caisson_refuse(err, EBADMSG, "%s has no payload", what);
+	r = pread_all(fd, magic, sizeof(magic), image->payload_offset, what, err);
+	if (r == 0)
+		r = pread_all(fd, end, sizeof(end),
+			image->payload_offset + image->payload_size - sizeof(end), what, err);
+	if (r < 0)
+		return r;
+	ret_payload->offset = image->payload_offset;
+	ret_payload->size = image->payload_size;
+	if (magic[0] != 0x1f || magic[1] != 0x8b)
+		ret_payload->size -= sizeof(end);
+	ret_payload->said = get_le32(end);
+	return 0;
+}
+
 /* Looks for the banner in @size bytes that @more of the file may follow. */
 static bool scan_chunk(const uint8_t *data, size_t size, char ret_release[KERNEL_RELEASE_SIZE])
 {

@@ -28,6 +28,15 @@ bool kernel_release_valid(const char *release);
 /* Reads the form of @fd and, of a bzImage, its header. -ENOEXEC when it is no kernel. */
 int kernel_image_read(
 	int fd, const char *what, struct kernel_image *ret_image, struct caisson_error *err);
+/* The compressed stream in a bzImage. */
+struct kernel_payload {
+	uint64_t offset, size;
+	uint32_t said; /* how many bytes come out, by what stands behind the stream */
+};
+
+/* -EBADMSG when there is none. */
+int kernel_image_payload(int fd, const struct kernel_image *image, const char *what,
+	struct kernel_payload *ret_payload, struct caisson_error *err);
 /* Fills in the release of a vmlinux by searching for its "Linux version" banner. */
 int kernel_image_find_release(
 	int fd, const char *what, struct kernel_image *image, struct caisson_error *err);

@@ -23,30 +23,6 @@
 
 static const uint64_t vmlinux_most = 512ull << 20;
 
-/* How the payload ends: the build appends its uncompressed size, four bytes, except for gzip, whose
-   own last four bytes say the same (scripts/Makefile.lib, "size_append"). */
-static int read_payload_form(int fd, const struct kernel_image *image, const char *what,
-	uint64_t *ret_stream_size, uint32_t *ret_size, struct caisson_error *err)
-{
-	uint8_t magic[2], end[4];
-	int r;
-
-	if (image->payload_size < 16)
-		return caisson_refuse(err, EBADMSG, "%s has no payload", what);
-	r = pread_all(fd, magic, sizeof(magic), image->payload_offset, what, err);
-	if (r == 0)
-		r = pread_all(fd, end, sizeof(end),
-			image->payload_offset + image->payload_size - sizeof(end), what, err);
-	if (r < 0)
-		return r;
-	*ret_stream_size = image->payload_size;
-	if (magic[0] != 0x1f || magic[1] != 0x8b)
-		*ret_stream_size -= sizeof(end);
-	*ret_size = (uint32_t)end[0] | (uint32_t)end[1] << 8 | (uint32_t)end[2] << 16 |
-		    (uint32_t)end[3] << 24;
-	return 0;
-}
-
 struct target {
 	int fd;
 	const char *what;
@@ -66,22 +42,22 @@ static int extract(int fd, const struct kernel_image *image, const char *what, i
 	struct caisson_error *err)
 {
 	struct target target = {to, "the uncompressed kernel", 0};
-	uint64_t stream_size = 0;
-	uint32_t said = 0;
+	struct kernel_payload payload;
 	int r;
 
-	r = read_payload_form(fd, image, what, &stream_size, &said, err);
+	r = kernel_image_payload(fd, image, what, &payload, err);
 	if (r < 0)
 		return r;
-	if (said > vmlinux_most)
-		return caisson_refuse(err, EFBIG, "%s says that it holds %u bytes", what, said);
-	r = uncompress_range(fd, image->payload_offset, stream_size, said, what,
+	if (payload.said > vmlinux_most)
+		return caisson_refuse(
+			err, EFBIG, "%s says that it holds %u bytes", what, payload.said);
+	r = uncompress_range(fd, payload.offset, payload.size, payload.said, what,
 		(struct uncompress_sink){write_target, &target}, NULL, err);
 	if (r < 0)
 		return r;
-	if (target.size != said)
+	if (target.size != payload.said)
 		return caisson_refuse(err, EBADMSG, "%s holds %llu bytes and says %u", what,
-			(unsigned long long)target.size, said);
+			(unsigned long long)target.size, payload.said);
 	return kernel_image_has_pvh(to, what, err);
 }
 

@@ -10,9 +10,9 @@
 #include "base/hex.h"
 #include "base/strbuf.h"
 #include "inspect/microcode.h"
-#include "inspect/packed.h"
 #include "inspect/rootfs.h"
 #include "inspect/snp.h"
+#include "kernel/packed.h"
 
 /* Appends one entry. */
 static void put(struct strbuf *archive, const char *path, mode_t mode, const char *data,

@@ -3,7 +3,7 @@
 #include <lzma.h>
 
 #include "base/bytes.h"
-#include "inspect/packed.h"
+#include "kernel/packed.h"
 
 enum { CHUNK = 256 << 10 };
 

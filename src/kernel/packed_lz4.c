@@ -4,7 +4,7 @@
 #include <lz4frame.h>
 
 #include "base/bytes.h"
-#include "inspect/packed.h"
+#include "kernel/packed.h"
 
 enum {
 	LEGACY_CHUNK = 8 << 20, /* LZ4_DEFAULT_UNCOMPRESSED_CHUNK_SIZE of the kernel */

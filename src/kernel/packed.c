@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "inspect/packed.h"
+#include "kernel/packed.h"
 
 #include <bzlib.h>
 #include <errno.h>

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "inspect/packed.h"
+#include "kernel/packed.h"
 
 enum {
 	BLOCK_MOST = 256 << 10, /* LZO_BLOCK_SIZE of the kernel */
