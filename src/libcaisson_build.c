@@ -212,6 +212,9 @@ int caisson_initramfs_build(struct caisson *caisson,
 	_cleanup_close_ int from = -1;
 	int r = building_open(&building, options, err);
 
+	if (r == 0 && building.recipe.kernel != NULL)
+		r = kernel_keep_config(
+			caisson_state(caisson), &building.kernel, caisson_log(caisson), err);
 	if (r == 0)
 		r = initramfs_base(
 			caisson_state(caisson), &building.recipe, caisson_log(caisson), &path, err);
@@ -241,7 +244,7 @@ static int tell(const struct initramfs_reason *reason, void *userdata)
 	return context->each(&out, context->userdata);
 }
 
-int caisson_initramfs_explain(struct caisson *caisson _unused_,
+int caisson_initramfs_explain(struct caisson *caisson,
 	const struct caisson_initramfs_options *options,
 	int (*each)(const struct caisson_initramfs_reason *reason, void *userdata), void *userdata,
 	struct caisson_error *err)
@@ -250,5 +253,8 @@ int caisson_initramfs_explain(struct caisson *caisson _unused_,
 	struct explain_context context = {each, userdata};
 	int r = building_open(&building, options, err);
 
+	if (r == 0 && building.recipe.kernel != NULL)
+		r = kernel_keep_config(
+			caisson_state(caisson), &building.kernel, caisson_log(caisson), err);
 	return r == 0 ? initramfs_explain(&building.recipe, tell, &context, err) : r;
 }

@@ -117,6 +117,8 @@ static void examine_kernel(struct examination *examination)
 		return;
 	}
 	examination->have_kernel = true;
+	/* Without, each check below searches the image. */
+	(void)kernel_keep_config(examination->state, &examination->kernel, examination->log, NULL);
 	note(examination, "kernel", GOOD, "%s (%s)", examination->kernel.path,
 		examination->kernel.release);
 	for (size_t i = 0; i < ARRAY_SIZE(features); i++) {

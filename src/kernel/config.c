@@ -2,10 +2,12 @@
 #include "kernel/config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "base/io.h"
 #include "base/path.h"
+#include "kernel/config_read.h"
 
 enum { PAPER_MOST = 16 << 20 };
 
@@ -105,15 +107,34 @@ static int read_list(const struct kernel *kernel, const char *name, bool require
 	return caisson_hint(err, "run depmod %s", kernel->release);
 }
 
+/* From the file that is known, or from the image, where any trouble means that there is none: the
+   image was looked at for other reasons. */
+static int read_config(
+	const struct kernel *kernel, struct kernel_papers *papers, struct caisson_error *err)
+{
+	bool inside = kernel->config == NULL;
+	const char *path = inside ? kernel->path : kernel->config;
+	_cleanup_close_ int fd = -1;
+	enum kernel_config_where where;
+	int r;
+
+	if (path == NULL || (inside && kernel->bare))
+		return 0;
+	fd = open_file(path, O_RDONLY | O_NONBLOCK, 0, err);
+	if (fd < 0)
+		return inside ? 0 : fd;
+	r = kernel_config_read_fd(fd, path, &papers->config, &where, inside ? NULL : err);
+	papers->has_config = r == 0;
+	return inside ? 0 : r;
+}
+
 int kernel_papers_read(
 	const struct kernel *kernel, struct kernel_papers *ret_papers, struct caisson_error *err)
 {
-	_cleanup_kernel_papers_ struct kernel_papers papers = {STRBUF_INIT, STRBUF_INIT,
-		STRBUF_INIT, kernel->config != NULL, kernel->modules != NULL};
-	int r = 0;
+	_cleanup_kernel_papers_ struct kernel_papers papers = {
+		STRBUF_INIT, STRBUF_INIT, STRBUF_INIT, false, kernel->modules != NULL};
+	int r = read_config(kernel, &papers, err);
 
-	if (papers.has_config)
-		r = read_file(kernel->config, PAPER_MOST, &papers.config, err);
 	if (r == 0 && papers.has_modules)
 		r = read_list(kernel, "modules.dep", true, &papers.dep, err);
 	if (r == 0 && papers.has_modules)

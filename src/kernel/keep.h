@@ -23,3 +23,19 @@ int keep_publish_unsynced(struct staging *staging, const char *name, struct cais
 /* Appends what tells one state of a file from another without reading it: device, inode, size,
    mtime, and ctime if asked. (Hard links to a file change its ctime and not its contents.) */
 void keep_identity(struct strbuf *text, const struct stat *st, bool with_ctime);
+
+/*
+ * Indexes: what was found out about a file, without reading it again. An index is a small file
+ * beside what is kept, named by the input's path and identity; it holds the name and identity of
+ * what was made of it, or "none".
+ *
+ * @kind tells the uses apart: "pvh 1".
+ */
+int keep_index_name(const char *kind, const char *path, const struct stat *st, char **ret_name,
+	struct caisson_error *err);
+/* 1 when the index is there and what it names (SHA256@suffix) is whole: its path, or NULL for
+   "none"; else 0. */
+int keep_index_find(const char *folder, const char *index, const char *suffix, char **ret_path);
+/* @name: of the kept file, which is there; NULL for "none". */
+int keep_index_write(
+	const char *folder, const char *index, const char *name, struct caisson_error *err);

@@ -13,10 +13,11 @@ struct kernel {
 	char *path;    /* of the image: bzImage or vmlinux */
 	char *release; /* "6.1.0-56-cloud-amd64" */
 	char *modules; /* folder with modules.dep; NULL when the kernel has none */
-	char *config;  /* its .config; NULL when none was found */
+	char *config;  /* its .config; NULL when no file was found */
+	bool bare;     /* the image was searched, and holds no configuration either */
 };
 
-#define KERNEL_NONE ((struct kernel){NULL, NULL, NULL, NULL})
+#define KERNEL_NONE ((struct kernel){NULL, NULL, NULL, NULL, false})
 
 /*
  * @path: NULL for the newest /boot/vmlinuz-* that has a modules folder (by version number, not by
@@ -30,6 +31,14 @@ void kernel_done(struct kernel *kernel);
 /* -ENOTSUP naming the first option that is missing and what for. A kernel whose modules folder and
    config are both unknown passes: the guest will say what is missing. */
 int kernel_check(const struct kernel *kernel, unsigned int features, struct caisson_error *err);
+
+/*
+ * For a kernel that has no file with its configuration: takes the one in its image (IKCONFIG),
+ * which is kept in the state directory so that the image is searched once. Without this,
+ * kernel_check() and kernel_papers_read() search it each time, which takes 0.2 s.
+ */
+int kernel_keep_config(const struct state *state, struct kernel *kernel,
+	const struct caisson_log *log, struct caisson_error *err);
 
 /*
  * The uncompressed vmlinux inside a bzImage, when it can be started through PVH (it carries the

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * The vmlinux inside a bzImage, kept as STATE/kernels/SHA256.vmlinux (of the bzImage). A small
- * index file beside it, named by the image's path and stat identity, leads there without reading
- * the image again: it holds the name and identity of the vmlinux, or "none".
- */
+/* The vmlinux inside a bzImage, kept as STATE/kernels/SHA256.vmlinux (of the bzImage), or that it
+ * has none. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -61,85 +58,12 @@ static int extract(int fd, const struct kernel_image *image, const char *what, i
 	return kernel_image_has_pvh(to, what, err);
 }
 
-static int index_name(
-	const char *path, const struct stat *st, char **ret_name, struct caisson_error *err)
-{
-	_cleanup_strbuf_ struct strbuf key = STRBUF_INIT;
-	char hex[DIGEST_HEX_SIZE];
-	int r;
-
-	strbuf_add_format(&key, "pvh 1\n%s\n", path);
-	keep_identity(&key, st, true);
-	if (!strbuf_ok(&key))
-		return caisson_fail(err, ENOMEM, "prepare %s", path);
-	r = digest_of(key.data, key.size, hex, err);
-	if (r < 0)
-		return r;
-	*ret_name = format_string("%s.index", hex);
-	return *ret_name != NULL ? 0 : caisson_fail(err, ENOMEM, "prepare %s", path);
-}
-
-/* Appends "NAME IDENTITY" of the vmlinux as it is now. */
-static int describe_vmlinux(const char *path, struct strbuf *text)
-{
-	struct stat st;
-
-	if (lstat(path, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
-	strbuf_add_format(text, "%s ", path_base(path));
-	keep_identity(text, &st, false);
-	strbuf_add_char(text, '\n');
-	return strbuf_ok(text) ? 0 : -ENOMEM;
-}
-
-/* 1 and the path (or NULL for "none") when the index knows @name and the vmlinux is whole; else 0.
- */
-static int look_up(const char *folder, const char *name, char **ret_path)
-{
-	enum { INDEX_MOST = 256 };
-	_cleanup_free_ char *index = path_join(folder, name);
-	_cleanup_free_ char *path = NULL;
-	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT, now = STRBUF_INIT;
-	char hex[DIGEST_HEX_SIZE];
-
-	if (index == NULL || read_file(index, INDEX_MOST, &text, NULL) < 0 || text.size == 0)
-		return 0;
-	if (strcmp(text.data, "none\n") == 0) {
-		*ret_path = NULL;
-		return 1;
-	}
-	if (sscanf(text.data, "%64[0-9a-f].vmlinux", hex) != 1)
-		return 0;
-	path = format_string("%s/%s.vmlinux", folder, hex);
-	if (path == NULL || describe_vmlinux(path, &now) < 0 || strcmp(text.data, now.data) != 0)
-		return 0;
-	*ret_path = take_ptr(path);
-	return 1;
-}
-
-static int write_index(
-	const char *folder, const char *name, const char *text, struct caisson_error *err)
-{
-	_cleanup_staging_ struct staging staging = STAGING_NONE;
-	int r;
-
-	r = staging_file(&staging, folder, err);
-	if (r == 0)
-		r = write_all(staging.fd, text, strlen(text), name, err);
-	if (r == 0)
-		r = keep_publish(&staging, name, err);
-	return r;
-}
-
 /* Extracts and publishes. *ret_path is NULL when the kernel cannot be started through PVH. */
 static int prepare(const char *folder, int fd, const struct kernel_image *image,
 	const struct kernel *kernel, const char *index, const struct caisson_log *log,
 	char **ret_path, struct caisson_error *err)
 {
 	_cleanup_staging_ struct staging staging = STAGING_NONE;
-	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
 	_cleanup_free_ char *name = NULL, *path = NULL;
 	char hex[DIGEST_HEX_SIZE];
 	int r;
@@ -155,7 +79,7 @@ static int prepare(const char *folder, int fd, const struct kernel_image *image,
 		log_debug(log, "%s cannot be started through PVH%s%s", kernel->path,
 			r < 0 && err != NULL ? ": " : "", r < 0 && err != NULL ? err->message : "");
 		*ret_path = NULL;
-		return write_index(folder, index, "none\n", err);
+		return keep_index_write(folder, index, NULL, err);
 	}
 	if (r < 0)
 		return r;
@@ -164,12 +88,8 @@ static int prepare(const char *folder, int fd, const struct kernel_image *image,
 	if (name == NULL || path == NULL)
 		return caisson_fail(err, ENOMEM, "prepare %s", kernel->path);
 	r = keep_publish(&staging, name, err);
-	if (r < 0)
-		return r;
-	r = describe_vmlinux(path, &text);
-	if (r < 0)
-		return caisson_fail(err, r, "find %s again", path);
-	r = write_index(folder, index, text.data, err);
+	if (r == 0)
+		r = keep_index_write(folder, index, name, err);
 	if (r < 0)
 		return r;
 	log_debug(log, "uncompressed %s to %s", kernel->path, path);
@@ -206,15 +126,15 @@ int kernel_pvh_image(const struct state *state, const struct kernel *kernel,
 		return caisson_fail(err, errno, "stat %s", kernel->path);
 	r = state_folder(state, "kernels", &folder, err);
 	if (r == 0)
-		r = index_name(kernel->path, &st, &index, err);
+		r = keep_index_name("pvh 1", kernel->path, &st, &index, err);
 	if (r < 0)
 		return r;
-	if (look_up(folder, index, ret_path) == 1)
+	if (keep_index_find(folder, index, ".vmlinux", ret_path) == 1)
 		return 0;
 	r = keep_lock(folder, &lock, err);
 	if (r < 0)
 		return r;
-	if (look_up(folder, index, ret_path) == 1)
+	if (keep_index_find(folder, index, ".vmlinux", ret_path) == 1)
 		return 0;
 	return prepare(folder, fd, &image, kernel, index, log, ret_path, err);
 }

@@ -16,6 +16,8 @@ int start_choose_kernel(struct start *start, struct caisson_error *err)
 			      (options->no_network ? 0 : KERNEL_NETWORK);
 	int r = kernel_find(options->kernel, options->modules, &start->kernel, err);
 
+	if (r == 0)
+		r = kernel_keep_config(start->state, &start->kernel, start->log, err);
 	if (r < 0)
 		return r;
 	start->machine.microvm = options->platform == CAISSON_PLATFORM_MICROVM ||
