@@ -42,6 +42,7 @@ const struct cli_command *const cli_commands[] = {
 	&command_initramfs_measure,
 	&command_kernel_requirements,
 	&command_kernel_check,
+	&command_kernel_diff,
 	&command_doctor,
 	NULL,
 };

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/utf8.h"
+#include "cli/commands.h"
+#include "kernel/config_read.h"
+#include "kernel/difference.h"
+
+enum { RUNNING, ALL, JSON };
+
+static const struct cli_option options[] = {
+	[RUNNING] = {"running", '\0', CLI_FLAG, NULL,
+		"take the running kernel in the place of A, and compare it with the one operand",
+		NULL},
+	[ALL] = {"all", '\0', CLI_FLAG, NULL,
+		"show every option that differs, and not only those that caisson has a use for",
+		NULL},
+	[JSON] = {"json", '\0', CLI_FLAG, NULL, "print JSON", NULL},
+	{.name = NULL},
+};
+
+static const char *const places[] = {
+	[KERNEL_CONFIG_FILE] = "file",
+	[KERNEL_CONFIG_EMBEDDED] = "embedded",
+	[KERNEL_CONFIG_BESIDE] = "beside",
+};
+
+struct counts {
+	unsigned int wanted, others;
+	bool all;
+	struct json_object *array;
+};
+
+/* Of our own kernels alone: nothing that another kernel has to have. */
+static bool is_asked_of_all(const struct kernel_requirement *requirement)
+{
+	return requirement->feature != 0;
+}
+
+/* Counts it; whether it is to be shown. */
+static bool count(struct counts *counts, const struct kernel_difference *difference)
+{
+	for (size_t i = 0; i < difference->wanted_count; i++) {
+		if (is_asked_of_all(difference->wanted[i])) {
+			counts->wanted++;
+			return true;
+		}
+	}
+	counts->others++;
+	return counts->all;
+}
+
+static void print_flat(char *line)
+{
+	text_flatten(line);
+	puts(line);
+}
+
+static int print_difference(const struct kernel_difference *difference, void *userdata)
+{
+	struct counts *counts = userdata;
+	_cleanup_free_ char *line = NULL;
+
+	if (!count(counts, difference))
+		return 0;
+	if (difference->a != NULL && difference->b != NULL)
+		line = format_string(
+			"~ %s: %s -> %s", difference->option, difference->a, difference->b);
+	else
+		line = format_string("%c %s=%s", difference->a == NULL ? '+' : '-',
+			difference->option, difference->a == NULL ? difference->b : difference->a);
+	if (line == NULL)
+		return -ENOMEM;
+	print_flat(line);
+	for (size_t i = 0; i < difference->wanted_count; i++) {
+		const struct kernel_requirement *wanted = difference->wanted[i];
+
+		printf("      %s%s\n", wanted->optional ? "(a wish) " : "", wanted->reason);
+	}
+	return 0;
+}
+
+static bool append_wanted(struct json_object *array, const struct kernel_requirement *wanted)
+{
+	_cleanup_json_ struct json_object *object = json_object_new_object();
+
+	return object != NULL && json_set_bool(object, "optional", wanted->optional) &&
+	       json_set_string(object, "reason", wanted->reason) &&
+	       json_append(array, take_ptr(object));
+}
+
+/* Strangers' bytes as JSON has them: UTF-8. */
+static bool set_value(struct json_object *object, const char *field, const char *value)
+{
+	_cleanup_free_ char *text = NULL;
+
+	if (value == NULL)
+		return true;
+	text = strdup(value);
+	if (text == NULL)
+		return false;
+	utf8_force(text);
+	return json_set_string(object, field, text);
+}
+
+static int append_difference(const struct kernel_difference *difference, void *userdata)
+{
+	struct counts *counts = userdata;
+	_cleanup_json_ struct json_object *object = json_object_new_object();
+	_cleanup_json_ struct json_object *wanted = json_object_new_array();
+	bool ok = object != NULL && wanted != NULL;
+
+	if (!count(counts, difference))
+		return 0;
+	for (size_t i = 0; ok && i < difference->wanted_count; i++)
+		ok = append_wanted(wanted, difference->wanted[i]);
+	if (!ok || !set_value(object, "option", difference->option) ||
+		!set_value(object, "a", difference->a) || !set_value(object, "b", difference->b) ||
+		!json_set(object, "wanted", take_ptr(wanted)) ||
+		!json_append(counts->array, take_ptr(object)))
+		return -ENOMEM;
+	return 0;
+}
+
+static bool set_side(struct json_object *to, const char *field, const struct kernel_config *config)
+{
+	_cleanup_json_ struct json_object *object = json_object_new_object();
+	char release[KERNEL_RELEASE_SIZE];
+
+	if (object == NULL || !set_value(object, "path", config->path) ||
+		!json_set_string(object, "where", places[config->where]))
+		return false;
+	if (kernel_config_release(config->text.data, config->text.size, release) &&
+		!json_set_string(object, "release", release))
+		return false;
+	return json_set(to, field, take_ptr(object));
+}
+
+static int print_json(const struct counts *counts, const struct kernel_config *a,
+	const struct kernel_config *b, struct caisson_error *err)
+{
+	_cleanup_json_ struct json_object *object = json_object_new_object();
+
+	if (object == NULL || !set_side(object, "a", a) || !set_side(object, "b", b) ||
+		!json_set_uint(object, "wanted", counts->wanted) ||
+		!json_set_uint(object, "others", counts->others) ||
+		!json_set(object, "differences", json_object_get(counts->array)))
+		return caisson_fail(err, ENOMEM, "print JSON");
+	return cli_print_json(object, err);
+}
+
+static void print_sum(const struct counts *counts)
+{
+	if (counts->wanted + counts->others == 0)
+		return;
+	printf("%u that caisson has a use for, %u others%s\n", counts->wanted, counts->others,
+		counts->others > 0 && !counts->all ? " (--all shows them)" : "");
+}
+
+static int read_both(struct cli_context *context, struct kernel_config *a, struct kernel_config *b,
+	struct caisson_error *err)
+{
+	bool running = cli_has(context, RUNNING);
+	char **names = context->operands.items;
+	int r;
+
+	if (context->operands.count != (running ? 1 : 2)) {
+		context->status = 2;
+		caisson_refuse(err, EINVAL,
+			running ? "--running takes the place of A: one operand is left"
+				: "two configurations are compared: A and B");
+		return caisson_hint(err, "caisson kernel diff --help");
+	}
+	r = running ? kernel_config_read_running(a, err) : kernel_config_read(names[0], a, err);
+	return r == 0 ? kernel_config_read(names[running ? 0 : 1], b, err) : r;
+}
+
+static int diff(struct cli_context *context, struct caisson_error *err)
+{
+	_cleanup_kernel_config_ struct kernel_config a = KERNEL_CONFIG_NONE;
+	_cleanup_kernel_config_ struct kernel_config b = KERNEL_CONFIG_NONE;
+	_cleanup_json_ struct json_object *array = json_object_new_array();
+	struct counts counts = {.all = cli_has(context, ALL), .array = array};
+	bool json = cli_has(context, JSON);
+	int r = read_both(context, &a, &b, err);
+
+	if (r < 0)
+		return r;
+	if (array == NULL)
+		return caisson_fail(err, ENOMEM, "print JSON");
+	r = kernel_config_diff(
+		&a.text, &b.text, json ? append_difference : print_difference, &counts, err);
+	if (r < 0)
+		return r;
+	if (json && print_json(&counts, &a, &b, err) < 0)
+		return -ENOMEM;
+	if (!json)
+		print_sum(&counts);
+	return r > 0;
+}
+
+const struct cli_command command_kernel_diff = {
+	.name = "kernel diff",
+	.summary = "compare the configurations of two kernels, with what their options are for",
+	.operands = "[A] B",
+	.complete = "@file",
+	.details =
+		"A and B are configurations, or what holds one: a .config, packed or not; a\n"
+		"bzImage, a vmlinux or configs.ko with CONFIG_IKCONFIG; a kernel with its\n"
+		"config-RELEASE beside it. \"Not set\" and absent are the same.\n\n"
+		"The exit status is 0 when nothing differs, 1 when any option does, 2 when that\n"
+		"could not be found out.\n",
+	.options = options,
+	.least = 1,
+	.most = 2,
+	.failed = 2,
+	.run = diff,
+};
