@@ -4,12 +4,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 
-#include "base/io.h"
 #include "base/path.h"
-
-enum { CONFIG_MOST = 16 << 20 };
+#include "kernel/config_read.h"
 
 void kernel_survey_done(struct kernel_survey *survey)
 {
@@ -19,82 +18,115 @@ void kernel_survey_done(struct kernel_survey *survey)
 	*survey = KERNEL_SURVEY_NONE;
 }
 
-/* "# Linux/x86 6.1.192 Kernel Configuration" (scripts/kconfig/confdata.c) */
-static char *release_of(const char *text, size_t size)
+static int take_config(
+	struct kernel_survey *survey, struct kernel_config *config, struct caisson_error *err)
 {
-	static const char before[] = "# Linux/", after[] = " Kernel Configuration";
-	const char *end = text + MIN(size, (size_t)4096);
-	const char *line = memmem(text, (size_t)(end - text), before, strlen(before));
-	const char *from = line != NULL ? memchr(line, ' ', (size_t)(end - line)) : NULL;
-	const char *stop;
+	char release[KERNEL_RELEASE_SIZE];
 
-	/* The space behind "#", then the one behind the architecture. */
-	from = from != NULL ? memchr(from + 1, ' ', (size_t)(end - from - 1)) : NULL;
-	if (from == NULL)
-		return NULL;
-	stop = memmem(from, (size_t)(end - from), after, strlen(after));
-	if (stop == NULL || stop - from > 80)
-		return NULL;
-	return format_string("%.*s", (int)(stop - from - 1), from + 1);
+	if (survey->kernel.release == NULL &&
+		kernel_config_release(config->text.data, config->text.size, release)) {
+		survey->kernel.release = strdup(release);
+		if (survey->kernel.release == NULL)
+			return caisson_fail(err, ENOMEM, "read %s", config->path);
+	}
+	strbuf_done(&survey->papers.config);
+	survey->papers.config = config->text;
+	config->text = STRBUF_INIT;
+	survey->papers.has_config = true;
+	survey->origin = take_ptr(config->path);
+	return 0;
 }
 
 /* A configuration alone, with the modules that @modules names. */
-static int survey_config(const char *path, const char *modules, struct kernel_survey *survey,
-	struct caisson_error *err)
+static int survey_config(struct kernel_config *config, const char *modules,
+	struct kernel_survey *survey, struct caisson_error *err)
 {
 	int r;
 
+	survey->kernel.bare = true;
 	if (modules != NULL) {
 		survey->kernel.modules = strdup(modules);
 		if (survey->kernel.modules == NULL)
-			return caisson_fail(err, ENOMEM, "read %s", path);
+			return caisson_fail(err, ENOMEM, "read %s", config->path);
 	}
 	r = kernel_papers_read(&survey->kernel, &survey->papers, err);
-	if (r == 0)
-		r = read_file(path, CONFIG_MOST, &survey->papers.config, err);
+	return r < 0 ? r : take_config(survey, config, err);
+}
+
+/* Its modules folder may know what no configuration says. */
+static int survey_kernel(struct kernel_survey *survey, struct caisson_error *err)
+{
+	_cleanup_kernel_config_ struct kernel_config config = KERNEL_CONFIG_NONE;
+	int r;
+
+	survey->kernel.bare = true; /* it is searched here, where it is known where it was found */
+	r = kernel_papers_read(&survey->kernel, &survey->papers, err);
+	if (r == 0 && !survey->papers.has_config)
+		r = kernel_config_read(survey->kernel.path, &config, err);
+	else if (r == 0)
+		survey->origin = strdup(survey->kernel.config);
+	if (r == -ENOMSG)
+		return 0;
 	if (r < 0)
 		return r;
-	survey->papers.has_config = true;
-	survey->origin = strdup(path);
-	survey->kernel.release = release_of(survey->papers.config.data, survey->papers.config.size);
-	return survey->origin != NULL ? 0 : caisson_fail(err, ENOMEM, "read %s", path);
+	if (config.path != NULL)
+		return take_config(survey, &config, err);
+	return survey->origin != NULL ? 0 : caisson_fail(err, ENOMEM, "check a kernel");
+}
+
+static void settle(struct kernel_survey *survey, struct kernel_survey *ret_survey)
+{
+	if (survey->kernel.release != NULL)
+		survey->version = kernel_release_version(survey->kernel.release);
+	*ret_survey = *survey;
+	*survey = KERNEL_SURVEY_NONE;
 }
 
 int kernel_survey(const char *path, const char *modules, struct kernel_survey *ret_survey,
 	struct caisson_error *err)
 {
 	_cleanup_kernel_survey_ struct kernel_survey survey = KERNEL_SURVEY_NONE;
+	_cleanup_kernel_config_ struct kernel_config config = KERNEL_CONFIG_NONE;
 	int r = kernel_find(path, modules, &survey.kernel, err);
 
-	if (r == -ENOEXEC && path != NULL) {
-		r = survey_config(path, modules, &survey, err);
-	} else if (r == 0) {
-		r = kernel_papers_read(&survey.kernel, &survey.papers, err);
-		if (r == 0 && survey.kernel.config != NULL) {
-			survey.origin = strdup(survey.kernel.config);
-			if (survey.origin == NULL)
-				r = caisson_fail(err, ENOMEM, "read %s", path);
-		}
+	if (r == 0) {
+		r = survey_kernel(&survey, err);
+	} else if (r == -ENOEXEC && path != NULL) {
+		r = kernel_config_read(path, &config, err);
+		if (r == 0)
+			r = survey_config(&config, modules, &survey, err);
 	}
 	if (r < 0)
 		return r;
-	if (survey.kernel.release != NULL)
-		survey.version = kernel_release_version(survey.kernel.release);
-	*ret_survey = survey;
-	survey = KERNEL_SURVEY_NONE;
+	settle(&survey, ret_survey);
 	return 0;
 }
 
 int kernel_survey_running(
 	const char *modules, struct kernel_survey *ret_survey, struct caisson_error *err)
 {
+	_cleanup_kernel_survey_ struct kernel_survey survey = KERNEL_SURVEY_NONE;
+	_cleanup_kernel_config_ struct kernel_config config = KERNEL_CONFIG_NONE;
+	_cleanup_free_ char *own = NULL;
 	struct utsname name;
-	_cleanup_free_ char *path = NULL;
+	struct stat st;
+	int r;
 
 	if (uname(&name) < 0)
 		return caisson_fail(err, errno, "ask for the running kernel");
-	path = format_string("/boot/vmlinuz-%s", name.release);
-	if (path == NULL)
+	survey.kernel.release = strdup(name.release);
+	own = format_string("/lib/modules/%s/modules.dep", name.release);
+	if (survey.kernel.release == NULL || own == NULL)
 		return caisson_fail(err, ENOMEM, "ask for the running kernel");
-	return kernel_survey(path, modules, ret_survey, err);
+	if (modules == NULL && stat(own, &st) == 0) {
+		*strrchr(own, '/') = '\0';
+		modules = own;
+	}
+	r = kernel_config_read_running(&config, err);
+	if (r == 0)
+		r = survey_config(&config, modules, &survey, err);
+	if (r < 0)
+		return r;
+	settle(&survey, ret_survey);
+	return 0;
 }
