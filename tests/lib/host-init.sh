@@ -37,7 +37,7 @@ while read -r script; do
 	began=$EPOCHREALTIME
 	echo "#host begin $script" >&"$tap"
 	# The kernel's messages and the scripts' standard error are the console.
-	timeout --kill-after=5 "${HOST_SCRIPT_TIMEOUT:-400}" bash "/caisson/scripts/$script" /caisson/build \
+	timeout --kill-after=5 "${HOST_SCRIPT_TIMEOUT:-900}" bash "/caisson/scripts/$script" /caisson/build \
 		</dev/null >&"$tap" {tap}>&-
 	status=$?
 	clear_up >/dev/console 2>&1
