@@ -43,6 +43,7 @@ const struct cli_command *const cli_commands[] = {
 	&command_kernel_requirements,
 	&command_kernel_check,
 	&command_kernel_diff,
+	&command_kernel_config,
 	&command_doctor,
 	NULL,
 };

@@ -80,6 +80,9 @@ bool kconfig_is(const struct kconfig_values *values, const char *option, const c
 bool kconfig_is_asked(const struct kconfig_values *values, const struct kconfig_symbol *symbol);
 /* Whether another option selects it, as things stand. */
 bool kconfig_is_selected(const struct kconfig_values *values, const struct kconfig_symbol *symbol);
+/* The member of the option's choice that is set in its place; NULL when there is none. */
+const struct kconfig_symbol *kconfig_rival(
+	const struct kconfig_values *values, const struct kconfig_symbol *symbol);
 /* Why @option does not have the value @wanted: "needs CONFIG_MD, which is not set". Nothing when it
    has. -ENOMEM, or 0. */
 int kconfig_explain(const struct kconfig_values *values, const char *option, const char *wanted,

@@ -23,20 +23,26 @@ static const struct kconfig_symbol *rival_of(
 	return NULL;
 }
 
+const struct kconfig_symbol *kconfig_rival(
+	const struct kconfig_values *values, const struct kconfig_symbol *symbol)
+{
+	const struct kconfig_symbol *rival = NULL;
+
+	for (const struct kconfig_node *node = symbol->definitions; node != NULL && rival == NULL;
+		node = node->next)
+		rival = rival_of(values, node);
+	return rival;
+}
+
 static bool explain_rival(const struct kconfig_values *values, const struct kconfig_symbol *symbol,
 	struct strbuf *text)
 {
-	for (const struct kconfig_node *node = symbol->definitions; node != NULL;
-		node = node->next) {
-		const struct kconfig_symbol *rival = rival_of(values, node);
+	const struct kconfig_symbol *rival = kconfig_rival(values, symbol);
 
-		if (rival == NULL)
-			continue;
+	if (rival != NULL)
 		strbuf_add_format(
 			text, "another member of the choice is set: CONFIG_%s", rival->name);
-		return true;
-	}
-	return false;
+	return rival != NULL;
 }
 
 /* What a prompt that is not shown waits for, beyond the dependencies. */

@@ -250,7 +250,7 @@ static void print_need(struct kconfig_values *values, const struct kconfig_need 
 	case KCONFIG_SYMBOL:
 		print_symbol(need->expr->symbol, text);
 		if (need->negated) {
-			strbuf_add_format(text, " to be off, and it is %s",
+			strbuf_add_format(text, " off, and it is %s",
 				kconfig_symbol_text(values, need->expr->symbol));
 			return;
 		}

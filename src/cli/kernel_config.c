@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "base/json.h"
+#include "base/path.h"
+#include "cli/commands.h"
+#include "cli/kernel.h"
+#include "kbuild/configure.h"
+
+enum { PROFILE, BASE, SOURCE, FRAGMENT, OUTPUT, UNASKED, JSON };
+
+enum { BASE_MOST = 16 << 20, REMOVED_SHOWN = 20 };
+
+static const struct cli_option options[] = {
+	[PROFILE] = {"profile", '\0', CLI_VALUE, "PROFILE",
+		"what the kernel is for (default: minimal)", KERNEL_PROFILE_WORDS},
+	[BASE] = {"base", '\0', CLI_VALUE, "FILE",
+		"a .config to begin with (default: none, everything else is off)", "@file"},
+	[SOURCE] = {"source", '\0', CLI_VALUE, "DIR", "the kernel's source", "@directory"},
+	[FRAGMENT] = {"fragment", '\0', CLI_LIST, "FILE",
+		"more options, which win over the profile's", "@file"},
+	[OUTPUT] = {"output", 'o', CLI_VALUE, "FILE",
+		"where the configuration goes (default: standard output)", "@file"},
+	[UNASKED] = {"unasked", '\0', CLI_FLAG, NULL,
+		"without a base: tell which options are on that nobody asked for", NULL},
+	[JSON] = {"json", '\0', CLI_FLAG, NULL,
+		"print JSON; the configuration goes to --output alone", NULL},
+	{.name = NULL},
+};
+
+static void print_faults(FILE *to, const struct configure_faults *faults)
+{
+	for (size_t i = 0; i < faults->count; i++) {
+		const struct configure_fault *fault = &faults->items[i];
+
+		fprintf(to, "%s: %s\n    %s %s %s%s%s\n", fault->option, fault->why, fault->from,
+			fault->optional ? "would like" : "wants",
+			strcmp(fault->wanted, "n") == 0 ? "it off" : fault->wanted,
+			fault->reason != NULL ? ": " : "",
+			fault->reason != NULL ? fault->reason : "");
+	}
+}
+
+static void print_removed(FILE *to, const struct configure_result *result)
+{
+	size_t asked = 0, shown = 0;
+
+	for (size_t i = 0; i < result->removed_count; i++)
+		asked += result->removed[i].asked;
+	if (result->removed_count == 0)
+		return;
+	fprintf(to,
+		"%zu options of the base are off now: %zu as the fragments say, %zu with them:\n",
+		result->removed_count, asked, result->removed_count - asked);
+	for (size_t i = 0; i < result->removed_count && shown < REMOVED_SHOWN; i++) {
+		const struct configure_removal *removal = &result->removed[i];
+
+		if (removal->asked)
+			continue;
+		fprintf(to, "  %s: %s\n", removal->option, removal->why);
+		shown++;
+	}
+	if (result->removed_count - asked > shown)
+		fprintf(to, "  and %zu more (--json has them all)\n",
+			result->removed_count - asked - shown);
+}
+
+static void print_report(
+	const struct cli_context *context, const struct configure_result *result, FILE *to)
+{
+	print_faults(to, &result->overridden);
+	print_faults(to, &result->lost);
+	print_removed(to, result);
+	if (cli_has(context, UNASKED)) {
+		for (size_t i = 0; i < result->unasked.count; i++)
+			fprintf(to, "%s: on, and nobody asked for it\n", result->unasked.items[i]);
+	}
+	fprintf(to, "Linux %s: %zu options wanted, %zu lost\n", result->version, result->wanted,
+		result->lost.count);
+}
+
+static struct json_object *faults_json(const struct configure_faults *faults)
+{
+	_cleanup_json_ struct json_object *array = json_object_new_array();
+
+	for (size_t i = 0; array != NULL && i < faults->count; i++) {
+		const struct configure_fault *fault = &faults->items[i];
+		_cleanup_json_ struct json_object *object = json_object_new_object();
+
+		if (object == NULL || !json_set_string(object, "option", fault->option) ||
+			!json_set_string(object, "value", fault->wanted) ||
+			!json_set_string(object, "fragment", fault->from) ||
+			!json_set_bool(object, "required", !fault->optional) ||
+			!cli_json_text(object, "reason", fault->reason) ||
+			!json_set_string(object, "why", fault->why) ||
+			!json_append(array, take_ptr(object)))
+			return NULL;
+	}
+	return take_ptr(array);
+}
+
+static struct json_object *removed_json(const struct configure_result *result)
+{
+	_cleanup_json_ struct json_object *array = json_object_new_array();
+
+	for (size_t i = 0; array != NULL && i < result->removed_count; i++) {
+		const struct configure_removal *removal = &result->removed[i];
+		_cleanup_json_ struct json_object *object = json_object_new_object();
+
+		if (object == NULL || !json_set_string(object, "option", removal->option) ||
+			!json_set_string(object, "value", removal->value) ||
+			!json_set_bool(object, "asked", removal->asked) ||
+			!json_set_string(object, "why", removal->why) ||
+			!json_append(array, take_ptr(object)))
+			return NULL;
+	}
+	return take_ptr(array);
+}
+
+static int print_object(
+	const struct configure_result *result, const char *output, struct caisson_error *err)
+{
+	_cleanup_json_ struct json_object *object = json_object_new_object();
+
+	if (object == NULL || !json_set_string(object, "version", result->version) ||
+		!cli_json_text(object, "config", output) ||
+		!json_set_uint(object, "wanted", result->wanted) ||
+		!json_set(object, "lost", faults_json(&result->lost)) ||
+		!json_set(object, "overridden", faults_json(&result->overridden)) ||
+		!json_set(object, "removed", removed_json(result)) ||
+		!json_set_strings(object, "unasked", &result->unasked))
+		return caisson_fail(err, ENOMEM, "print JSON");
+	return cli_print_json(object, err);
+}
+
+static int read_base(const char *path, struct strbuf *text, struct caisson_error *err)
+{
+	int r = read_file(path, BASE_MOST, text, err);
+
+	if (r < 0)
+		return r;
+	if (text->size == 0 || memmem(text->data, text->size, "CONFIG_", 7) == NULL)
+		return caisson_refuse(err, EBADMSG, "%s is no configuration of a kernel", path);
+	return 0;
+}
+
+/* A folder of its own for what make leaves. */
+static int configure(struct configure_options *how, struct configure_result *ret_result,
+	struct caisson_error *err)
+{
+	const char *parent = getenv("TMPDIR");
+	_cleanup_free_ char *folder = path_join(
+		parent != NULL && parent[0] != '\0' ? parent : "/tmp", "caisson-kernel.XXXXXX");
+	int r;
+
+	if (folder == NULL)
+		return caisson_fail(err, ENOMEM, "configure a kernel");
+	if (mkdtemp(folder) == NULL)
+		return caisson_fail(err, errno, "make the folder %s", folder);
+	how->tree = folder;
+	r = configure_run(how, ret_result, err);
+	(void)remove_tree(folder, NULL);
+	return r;
+}
+
+static int put_out(const struct cli_context *context, const struct configure_result *result,
+	struct caisson_error *err)
+{
+	const char *output = cli_value(context, OUTPUT);
+	int r = 0;
+
+	if (output != NULL)
+		r = write_file_atomic(output, result->config.data, result->config.size, 0644, err);
+	if (r < 0)
+		return r;
+	if (cli_has(context, JSON))
+		return print_object(result, output, err);
+	if (output == NULL)
+		(void)fwrite(result->config.data, 1, result->config.size, stdout);
+	print_report(context, result, output != NULL ? stdout : stderr);
+	return 0;
+}
+
+static int run(struct cli_context *context, struct caisson_error *err)
+{
+	_cleanup_configure_ struct configure_result result = CONFIGURE_RESULT_NONE;
+	_cleanup_strbuf_ struct strbuf base = STRBUF_INIT;
+	const char *profile = cli_value(context, PROFILE), *from = cli_value(context, BASE);
+	struct configure_options configuring = {.source = cli_value(context, SOURCE),
+		.fragments = &context->given[FRAGMENT].values};
+	int r = cli_kernel_profile(
+		profile != NULL ? profile : "minimal", &configuring.profile, err);
+
+	if (r == 0 && configuring.source == NULL) {
+		context->status = 2;
+		return caisson_refuse(err, EINVAL, "--source DIR is missing: a kernel's source");
+	}
+	if (r == 0 && from != NULL && strcmp(from, "none") != 0) {
+		r = read_base(from, &base, err);
+		configuring.base = base.data;
+		configuring.base_size = base.size;
+	}
+	if (r == 0)
+		r = configure(&configuring, &result, err);
+	if (r == 0)
+		r = put_out(context, &result, err);
+	if (r < 0)
+		return r;
+	return result.lost.count > 0;
+}
+
+const struct cli_command command_kernel_config = {
+	.name = "kernel config",
+	.summary = "make a kernel's configuration, and tell what got lost on the way",
+	.details =
+		"Merges the profile's fragments, and files of your own behind them, onto a base, and\n"
+		"lets the kernel's own Kconfig settle the rest. Then every option that was wanted is\n"
+		"looked for in what came out, and of each that is not there it is said what dropped\n"
+		"it. The exit status is 0 when all are there, 1 when some are lost (the\n"
+		"configuration is written then, too), 2 when no configuration could be made.\n",
+	.options = options,
+	.failed = 2,
+	.run = run,
+};
