@@ -14,6 +14,16 @@ struct judge {
 	struct configure_result *result;
 };
 
+/* What a file's name or text brings into a report is one line. */
+static char *flat(const char *text)
+{
+	char *copy = strdup(text);
+
+	if (copy != NULL)
+		text_flatten(copy);
+	return copy;
+}
+
 /* @why is taken, also when it fails. */
 static int add_fault(struct configure_faults *faults, const struct wanted_option *one, char *why)
 {
@@ -28,9 +38,9 @@ static int add_fault(struct configure_faults *faults, const struct wanted_option
 	faults->items = grown;
 	fault = &grown[faults->count++];
 	*fault = (struct configure_fault){.option = strdup(asked->option),
-		.wanted = strdup(asked->value),
-		.from = strdup(one->from),
-		.reason = asked->reason != NULL ? strdup(asked->reason) : NULL,
+		.wanted = flat(asked->value),
+		.from = flat(one->from),
+		.reason = asked->reason != NULL ? flat(asked->reason) : NULL,
 		.why = take_ptr(taken),
 		.optional = asked->optional};
 	return fault->option != NULL && fault->wanted != NULL && fault->from != NULL &&
