@@ -9,16 +9,18 @@
 #include "cli/commands.h"
 #include "cli/kernel.h"
 #include "kbuild/configure.h"
+#include "kernel/config_read.h"
 
 enum { PROFILE, BASE, SOURCE, FRAGMENT, OUTPUT, UNASKED, JSON };
 
-enum { BASE_MOST = 16 << 20, REMOVED_SHOWN = 20 };
+enum { REMOVED_SHOWN = 20 };
 
 static const struct cli_option options[] = {
 	[PROFILE] = {"profile", '\0', CLI_VALUE, "PROFILE",
 		"what the kernel is for (default: minimal)", KERNEL_PROFILE_WORDS},
 	[BASE] = {"base", '\0', CLI_VALUE, "FILE",
-		"a .config to begin with (default: none, everything else is off)", "@file"},
+		"the configuration, or the kernel, to begin with (default: none: all else is off)",
+		"@file"},
 	[SOURCE] = {"source", '\0', CLI_VALUE, "DIR", "the kernel's source", "@directory"},
 	[FRAGMENT] = {"fragment", '\0', CLI_LIST, "FILE",
 		"more options, which win over the profile's", "@file"},
@@ -136,17 +138,6 @@ static int print_object(
 	return cli_print_json(object, err);
 }
 
-static int read_base(const char *path, struct strbuf *text, struct caisson_error *err)
-{
-	int r = read_file(path, BASE_MOST, text, err);
-
-	if (r < 0)
-		return r;
-	if (text->size == 0 || memmem(text->data, text->size, "CONFIG_", 7) == NULL)
-		return caisson_refuse(err, EBADMSG, "%s is no configuration of a kernel", path);
-	return 0;
-}
-
 /* A folder of its own for what make leaves. */
 static int configure(struct configure_options *how, struct configure_result *ret_result,
 	struct caisson_error *err)
@@ -187,7 +178,7 @@ static int put_out(const struct cli_context *context, const struct configure_res
 static int run(struct cli_context *context, struct caisson_error *err)
 {
 	_cleanup_configure_ struct configure_result result = CONFIGURE_RESULT_NONE;
-	_cleanup_strbuf_ struct strbuf base = STRBUF_INIT;
+	_cleanup_kernel_config_ struct kernel_config base = KERNEL_CONFIG_NONE;
 	const char *profile = cli_value(context, PROFILE), *from = cli_value(context, BASE);
 	struct configure_options configuring = {.source = cli_value(context, SOURCE),
 		.fragments = &context->given[FRAGMENT].values};
@@ -199,9 +190,9 @@ static int run(struct cli_context *context, struct caisson_error *err)
 		return caisson_refuse(err, EINVAL, "--source DIR is missing: a kernel's source");
 	}
 	if (r == 0 && from != NULL && strcmp(from, "none") != 0) {
-		r = read_base(from, &base, err);
-		configuring.base = base.data;
-		configuring.base_size = base.size;
+		r = kernel_config_read(from, &base, err);
+		configuring.base = base.text.data;
+		configuring.base_size = base.text.size;
 	}
 	if (r == 0)
 		r = configure(&configuring, &result, err);
