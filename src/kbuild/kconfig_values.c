@@ -12,14 +12,24 @@ static const struct kconfig_range always = {KCONFIG_Y, KCONFIG_Y};
 static const struct kconfig_range never = {KCONFIG_N, KCONFIG_N};
 static const struct kconfig_range unknown = {KCONFIG_N, KCONFIG_Y};
 
+static uint8_t lesser(uint8_t a, uint8_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint8_t greater(uint8_t a, uint8_t b)
+{
+	return a > b ? a : b;
+}
+
 static struct kconfig_range least(struct kconfig_range a, struct kconfig_range b)
 {
-	return (struct kconfig_range){MIN(a.low, b.low), MIN(a.high, b.high)};
+	return (struct kconfig_range){lesser(a.low, b.low), lesser(a.high, b.high)};
 }
 
 static struct kconfig_range most(struct kconfig_range a, struct kconfig_range b)
 {
-	return (struct kconfig_range){MAX(a.low, b.low), MAX(a.high, b.high)};
+	return (struct kconfig_range){greater(a.low, b.low), greater(a.high, b.high)};
 }
 
 static struct kconfig_range without_m(struct kconfig_range range)
@@ -201,15 +211,15 @@ static struct kconfig_range choice_range(
 
 	for (const struct kconfig_node *member = choice->members; member != NULL;
 		member = member->member_next)
-		set = MAX(set, values->of[member->symbol->index].tri);
+		set = greater(set, values->of[member->symbol->index].tri);
 	/* A choice of bools was y for m up to 6.10, and is m since. */
 	if (choice->type != KCONFIG_TRISTATE || !values->modules)
 		return (struct kconfig_range){
 			choice->optional ? KCONFIG_N : range.low, without_m(range).high};
 	if (set > KCONFIG_N)
-		return (struct kconfig_range){MIN(set, range.high), MIN(set, range.high)};
+		return (struct kconfig_range){lesser(set, range.high), lesser(set, range.high)};
 	return (struct kconfig_range){
-		choice->optional ? KCONFIG_N : MIN(range.low, KCONFIG_M), range.high};
+		choice->optional ? KCONFIG_N : lesser(range.low, KCONFIG_M), range.high};
 }
 
 struct kconfig_range kconfig_node_range(
@@ -317,8 +327,8 @@ struct kconfig_range kconfig_default_range(
 				continue;
 			certain = counts.low > KCONFIG_N;
 			worth = least(counts, kconfig_default_expr_range(values, property->value));
-			range = found ? (struct kconfig_range){MIN(range.low, worth.low),
-						MAX(range.high, worth.high)}
+			range = found ? (struct kconfig_range){lesser(range.low, worth.low),
+						greater(range.high, worth.high)}
 				      : worth;
 			found = true;
 		}
