@@ -11,6 +11,7 @@ fragment security
 fragment mitigations
 fragment unwind
 fragment build
+fragment bare
 
 #: base: the kernel's messages come out on the serial port
 argument console=ttyS0
@@ -20,8 +21,6 @@ argument panic=-1
 argument reboot=t
 #: mmio: there is no PCI to look for
 argument pci=off
-#: build: everything is built in, and a program that asks for modules gets none
-argument nomodules
 #: base: nothing waits for randomness that the processor has
 argument random.trust_cpu=on
 #: base: only warnings are printed: each letter on the serial port is an exit to the host

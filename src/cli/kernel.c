@@ -68,12 +68,13 @@ int cli_kernel_choose(const struct strv *names, const char *profile,
 	return 0;
 }
 
-bool cli_kernel_chosen(
-	const struct cli_kernel_choice *choice, const struct kernel_requirement *requirement)
+bool cli_kernel_chosen(const struct cli_kernel_choice *choice,
+	const struct kernel_requirement *requirement, unsigned int version)
 {
 	if ((requirement->feature & choice->features) != 0)
 		return true;
-	return choice->profile != NULL && kernel_profile_place(choice->profile, requirement) >= 0;
+	return choice->profile != NULL && kernel_profile_place(choice->profile, requirement) >= 0 &&
+	       !kernel_profile_overrides(choice->profile, requirement, version);
 }
 
 bool cli_json_text(struct json_object *object, const char *field, const char *text)

@@ -24,8 +24,9 @@ struct cli_kernel_choice {
 /* @names: of features and machines, between commas; @profile: NULL when none was named. */
 int cli_kernel_choose(const struct strv *names, const char *profile,
 	struct cli_kernel_choice *ret_choice, struct caisson_error *err);
-bool cli_kernel_chosen(
-	const struct cli_kernel_choice *choice, const struct kernel_requirement *requirement);
+/* For a kernel of @version (0: not known). */
+bool cli_kernel_chosen(const struct cli_kernel_choice *choice,
+	const struct kernel_requirement *requirement, unsigned int version);
 /* -ENOENT naming those that there are. */
 int cli_kernel_profile(
 	const char *name, const struct kernel_profile **ret_profile, struct caisson_error *err);

@@ -217,7 +217,7 @@ static int run(struct cli_context *context, struct caisson_error *err)
 		print_papers(&survey);
 	}
 	for (size_t i = 0; r == 0 && i < count; i++) {
-		if (cli_kernel_chosen(&check.choice, &table[i]))
+		if (cli_kernel_chosen(&check.choice, &table[i], survey.version))
 			r = check_one(&check, &table[i]);
 	}
 	if (r == 0 && json)

@@ -85,7 +85,7 @@ static int print_object(const struct cli_kernel_choice *choice, struct caisson_e
 	int r = object == NULL || array == NULL ? -ENOMEM : 0;
 
 	for (size_t i = 0; r == 0 && i < count; i++) {
-		if (cli_kernel_chosen(choice, &table[i]) &&
+		if (cli_kernel_chosen(choice, &table[i], 0) &&
 			!json_append(array, cli_requirement_json(&table[i])))
 			r = -ENOMEM;
 	}
@@ -117,7 +117,7 @@ static int run(struct cli_context *context, struct caisson_error *err)
 	if (cli_has(context, JSON))
 		return print_object(&choice, err);
 	for (size_t i = 0; i < count; i++) {
-		if (cli_kernel_chosen(&choice, &table[i]))
+		if (cli_kernel_chosen(&choice, &table[i], 0))
 			print_one(&table[i]);
 	}
 	if (choice.profile != NULL)

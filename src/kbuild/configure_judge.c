@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "kbuild/config_text.h"
+#include "kconfig/config_text.h"
 #include "kernel/config.h"
 
 struct judge {

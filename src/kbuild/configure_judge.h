@@ -3,8 +3,8 @@
 #pragma once
 
 #include "kbuild/configure.h"
-#include "kbuild/kconfig.h"
 #include "kbuild/wanted.h"
+#include "kconfig/kconfig.h"
 
 /* Fills all of @result but its version and text from its text. */
 int configure_judge(const struct configure_options *options, const struct kconfig *tree,

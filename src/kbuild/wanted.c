@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/io.h"
-#include "kbuild/config_text.h"
+#include "kconfig/config_text.h"
 
 enum { FRAGMENT_MOST = 1 << 20, OPTIONS_MOST = 1 << 16 };
 

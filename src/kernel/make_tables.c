@@ -194,6 +194,9 @@ static int make(struct maker *maker, const char *output, char **files)
 	r = write_profiles(maker);
 	if (fclose(maker->out) != 0 && r == 0)
 		r = caisson_fail(&maker->err, errno, "write %s", output);
+	/* Half a table would be taken for a new one. */
+	if (r < 0)
+		(void)unlink(output);
 	return r;
 }
 

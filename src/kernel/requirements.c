@@ -38,6 +38,24 @@ int kernel_profile_place(
 	return -1;
 }
 
+bool kernel_profile_overrides(const struct kernel_profile *profile,
+	const struct kernel_requirement *requirement, unsigned int version)
+{
+	int place = kernel_profile_place(profile, requirement);
+
+	for (size_t i = 0; i < ARRAY_SIZE(requirements); i++) {
+		const struct kernel_requirement *other = &requirements[i];
+		int behind = kernel_profile_place(profile, other);
+
+		if ((behind > place || (behind == place && other > requirement)) &&
+			strcmp(other->option, requirement->option) == 0 &&
+			strcmp(other->value, requirement->value) != 0 &&
+			kernel_requirement_applies(other, version))
+			return true;
+	}
+	return false;
+}
+
 bool kernel_requirement_applies(const struct kernel_requirement *requirement, unsigned int version)
 {
 	return version == 0 || ((requirement->since == 0 || version >= requirement->since) &&

@@ -88,6 +88,10 @@ const struct kernel_profile *kernel_profile(const char *name);
 /* The place of @requirement's fragment among the profile's, or -1. */
 int kernel_profile_place(
 	const struct kernel_profile *profile, const struct kernel_requirement *requirement);
+/* Whether the profile says otherwise of the option further on, for kernels of @version: the last
+   word counts. */
+bool kernel_profile_overrides(const struct kernel_profile *profile,
+	const struct kernel_requirement *requirement, unsigned int version);
 /* Whether a kernel of @version (KERNEL_VERSION(); 0: not known) has the option at all. */
 bool kernel_requirement_applies(const struct kernel_requirement *requirement, unsigned int version);
 /* KERNEL_VERSION() of a release ("6.1.0-56-cloud-amd64") or 0. */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "kbuild/kconfig_values.h"
+#include "kconfig/values.h"
 
 enum { PARTS = 3, SYMBOLS_MOST = 64 };
 

@@ -12,7 +12,7 @@
 #include <stdio.h>
 
 #include "base/io.h"
-#include "kbuild/kconfig_values.h"
+#include "kconfig/values.h"
 
 static const char letters[] = "nmy";
 

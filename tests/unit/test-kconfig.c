@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "base/io.h"
-#include "kbuild/config_text.h"
+#include "kconfig/config_text.h"
 #include "kbuild/configure.h"
-#include "kbuild/kconfig_values.h"
+#include "kconfig/values.h"
 #include "kbuild/wanted.h"
 
 /* A tree of files in memory: name and text in turn. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* As scripts/kconfig/expr.c, symbol.c and menu.c of the kernel compute them. */
-#include "kbuild/kconfig_values.h"
+#include "kconfig/values.h"
 
 #include <ctype.h>
 #include <errno.h>

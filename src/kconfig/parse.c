@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/macros.h"
-#include "kbuild/kconfig_expr.h"
-#include "kbuild/kconfig_lexer.h"
-#include "kbuild/kconfig_tree.h"
+#include "kconfig/expr.h"
+#include "kconfig/lexer.h"
+#include "kconfig/tree.h"
 
 enum {
 	FILES_MOST = 16384,   /* files read, each as often as it is sourced; 6.1 has 1460 */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* As scripts/kconfig/lexer.l and preprocess.c of the kernel read them. */
-#include "kbuild/kconfig_lexer.h"
+#include "kconfig/lexer.h"
 
 #include <errno.h>
 #include <string.h>

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "kbuild/pool.h"
+#include "kconfig/pool.h"
 
 enum kconfig_token_kind {
 	KCONFIG_END, /* behind the last one of a statement */

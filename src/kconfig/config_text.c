@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kbuild/config_text.h"
+#include "kconfig/config_text.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kbuild/pool.h"
+#include "kconfig/pool.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -5,8 +5,8 @@
 #include <caisson/error.h>
 
 #include "base/strbuf.h"
-#include "kbuild/kconfig_lexer.h"
-#include "kbuild/kconfig_tree.h"
+#include "kconfig/lexer.h"
+#include "kconfig/tree.h"
 
 /* A cursor over a statement's words. */
 struct kconfig_words {

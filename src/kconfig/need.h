@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/strbuf.h"
-#include "kbuild/kconfig_values.h"
+#include "kconfig/values.h"
 
 /* What is not met, the least of it: "&&" split up, what is met left out. */
 struct kconfig_needs {

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "kbuild/kconfig_expr.h"
-#include "kbuild/kconfig_need.h"
+#include "kconfig/expr.h"
+#include "kconfig/need.h"
 
 enum { SELECTORS_MOST = 3, CHAIN_MOST = 6 };
 

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "kbuild/kconfig_tree.h"
+#include "kconfig/tree.h"
 
 struct kconfig_range {
 	uint8_t low, high;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kbuild/kconfig_need.h"
+#include "kconfig/need.h"
 
 #include <string.h>
 
-#include "kbuild/kconfig_expr.h"
+#include "kconfig/expr.h"
 
 enum {
 	DEPTH_MOST = 8,     /* links of a chain of needs */

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/macros.h"
-#include "kbuild/config_text.h"
-#include "kbuild/kconfig_values.h"
+#include "kconfig/config_text.h"
+#include "kconfig/values.h"
 
 enum { POOL_MOST = 64 << 20 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Documentation/kbuild/kconfig-language.rst, "Menu dependencies": '!' binds first, then the
    comparisons, '&&', '||'. */
-#include "kbuild/kconfig_expr.h"
+#include "kconfig/expr.h"
 
 #include <errno.h>
 #include <string.h>

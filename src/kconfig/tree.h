@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kbuild/kconfig.h"
-#include "kbuild/pool.h"
+#include "kconfig/kconfig.h"
+#include "kconfig/pool.h"
 
 /* n, m and y as the kernel's documentation counts them (Documentation/kbuild/kconfig-language.rst,
    "Menu dependencies"): "and" is the least, "or" the most, "not" is 2 minus. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kbuild/kconfig_tree.h"
+#include "kconfig/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 
 #include "base/io.h"
-#include "kbuild/kconfig_expr.h"
+#include "kconfig/expr.h"
 
 enum {
 	FILE_MOST = 4 << 20,
