@@ -9,7 +9,6 @@ fragment programs
 fragment platform
 fragment security
 fragment mitigations
-fragment unwind
 fragment build
 fragment bare
 
