@@ -2,10 +2,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "base/utf8.h"
 #include "cli/commands.h"
+#include "cli/kernel.h"
 #include "kernel/config_read.h"
 #include "kernel/difference.h"
 
@@ -20,6 +22,12 @@ static const struct cli_option options[] = {
 		NULL},
 	[JSON] = {"json", '\0', CLI_FLAG, NULL, "print JSON", NULL},
 	{.name = NULL},
+};
+
+/* A or B. */
+struct side {
+	struct kernel_config config;
+	const struct kernel_profile *profile; /* then @config is made of it */
 };
 
 static const char *const places[] = {
@@ -77,19 +85,13 @@ static int print_difference(const struct kernel_difference *difference, void *us
 	print_flat(line);
 	for (size_t i = 0; i < difference->wanted_count; i++) {
 		const struct kernel_requirement *wanted = difference->wanted[i];
+		bool another = strcmp(wanted->option, difference->option) != 0;
 
-		printf("      %s%s\n", wanted->optional ? "(a wish) " : "", wanted->reason);
+		printf("      %s%s: %s%s%s%s\n", kernel_feature_name(wanted->feature),
+			wanted->optional ? ", a wish" : "", another ? "in the place of " : "",
+			another ? wanted->option : "", another ? ": " : "", wanted->reason);
 	}
 	return 0;
-}
-
-static bool append_wanted(struct json_object *array, const struct kernel_requirement *wanted)
-{
-	_cleanup_json_ struct json_object *object = json_object_new_object();
-
-	return object != NULL && json_set_bool(object, "optional", wanted->optional) &&
-	       json_set_string(object, "reason", wanted->reason) &&
-	       json_append(array, take_ptr(object));
 }
 
 /* Strangers' bytes as JSON has them: UTF-8. */
@@ -116,7 +118,7 @@ static int append_difference(const struct kernel_difference *difference, void *u
 	if (!count(counts, difference))
 		return 0;
 	for (size_t i = 0; ok && i < difference->wanted_count; i++)
-		ok = append_wanted(wanted, difference->wanted[i]);
+		ok = json_append(wanted, cli_requirement_json(difference->wanted[i]));
 	if (!ok || !set_value(object, "option", difference->option) ||
 		!set_value(object, "a", difference->a) || !set_value(object, "b", difference->b) ||
 		!json_set(object, "wanted", take_ptr(wanted)) ||
@@ -125,22 +127,28 @@ static int append_difference(const struct kernel_difference *difference, void *u
 	return 0;
 }
 
-static bool set_side(struct json_object *to, const char *field, const struct kernel_config *config)
+static bool set_side(struct json_object *to, const char *field, const struct side *side)
 {
 	_cleanup_json_ struct json_object *object = json_object_new_object();
+	const struct strbuf *text = &side->config.text;
 	char release[KERNEL_RELEASE_SIZE];
 
-	if (object == NULL || !set_value(object, "path", config->path) ||
-		!json_set_string(object, "where", places[config->where]))
+	if (object == NULL)
 		return false;
-	if (kernel_config_release(config->text.data, config->text.size, release) &&
+	if (side->profile != NULL)
+		return json_set_string(object, "profile", side->profile->name) &&
+		       json_set(to, field, take_ptr(object));
+	if (!set_value(object, "path", side->config.path) ||
+		!json_set_string(object, "where", places[side->config.where]))
+		return false;
+	if (kernel_config_release(text->data, text->size, release) &&
 		!json_set_string(object, "release", release))
 		return false;
 	return json_set(to, field, take_ptr(object));
 }
 
-static int print_json(const struct counts *counts, const struct kernel_config *a,
-	const struct kernel_config *b, struct caisson_error *err)
+static int print_json(const struct counts *counts, const struct side *a, const struct side *b,
+	struct caisson_error *err)
 {
 	_cleanup_json_ struct json_object *object = json_object_new_object();
 
@@ -160,28 +168,83 @@ static void print_sum(const struct counts *counts)
 		counts->others > 0 && !counts->all ? " (--all shows them)" : "");
 }
 
-static int read_both(struct cli_context *context, struct kernel_config *a, struct kernel_config *b,
-	struct caisson_error *err)
+/* A file; else the name of a profile. */
+static int read_side(const char *name, struct side *side, struct caisson_error *err)
+{
+	int r;
+
+	if (strchr(name, '/') == NULL && access(name, F_OK) < 0)
+		side->profile = kernel_profile(name);
+	if (side->profile != NULL)
+		return 0;
+	r = kernel_config_read(name, &side->config, err);
+	if (r == -ENOENT && strchr(name, '/') == NULL)
+		return caisson_hint(err, "profiles are called " KERNEL_PROFILE_WORDS);
+	return r;
+}
+
+static unsigned int version_of(const struct side *side)
+{
+	const struct strbuf *text = &side->config.text;
+	char release[KERNEL_RELEASE_SIZE];
+
+	return kernel_config_release(text->data, text->size, release)
+		       ? kernel_release_version(release)
+		       : 0;
+}
+
+/* Beside a profile, only its options count: of all others it says nothing. */
+static int settle_profiles(struct side *a, struct side *b, struct caisson_error *err)
+{
+	struct side *one = a->profile != NULL ? a : b, *other = one == a ? b : a;
+	struct strbuf narrowed = STRBUF_INIT;
+	int r;
+
+	if (one->profile == NULL)
+		return 0;
+	if (other->profile != NULL) {
+		r = kernel_profile_config(one->profile, 0, NULL, &one->config.text, NULL, err);
+		return r < 0 ? r
+			     : kernel_profile_config(
+				       other->profile, 0, NULL, &other->config.text, NULL, err);
+	}
+	r = kernel_profile_config(one->profile, version_of(other), &other->config.text,
+		&one->config.text, &narrowed, err);
+	if (r < 0)
+		return r;
+	strbuf_done(&other->config.text);
+	other->config.text = narrowed;
+	return 0;
+}
+
+static int read_both(
+	struct cli_context *context, struct side *a, struct side *b, struct caisson_error *err)
 {
 	bool running = cli_has(context, RUNNING);
 	char **names = context->operands.items;
 	int r;
 
 	if (context->operands.count != (running ? 1 : 2)) {
-		context->status = 2;
 		caisson_refuse(err, EINVAL,
 			running ? "--running takes the place of A: one operand is left"
 				: "two configurations are compared: A and B");
 		return caisson_hint(err, "caisson kernel diff --help");
 	}
-	r = running ? kernel_config_read_running(a, err) : kernel_config_read(names[0], a, err);
-	return r == 0 ? kernel_config_read(names[running ? 0 : 1], b, err) : r;
+	r = running ? kernel_config_read_running(&a->config, err) : read_side(names[0], a, err);
+	if (r == 0)
+		r = read_side(names[running ? 0 : 1], b, err);
+	return r == 0 ? settle_profiles(a, b, err) : r;
+}
+
+static void side_done(struct side *side)
+{
+	kernel_config_done(&side->config);
 }
 
 static int diff(struct cli_context *context, struct caisson_error *err)
 {
-	_cleanup_kernel_config_ struct kernel_config a = KERNEL_CONFIG_NONE;
-	_cleanup_kernel_config_ struct kernel_config b = KERNEL_CONFIG_NONE;
+	_cleanup_(side_done) struct side a = {KERNEL_CONFIG_NONE, NULL};
+	_cleanup_(side_done) struct side b = {KERNEL_CONFIG_NONE, NULL};
 	_cleanup_json_ struct json_object *array = json_object_new_array();
 	struct counts counts = {.all = cli_has(context, ALL), .array = array};
 	bool json = cli_has(context, JSON);
@@ -191,8 +254,8 @@ static int diff(struct cli_context *context, struct caisson_error *err)
 		return r;
 	if (array == NULL)
 		return caisson_fail(err, ENOMEM, "print JSON");
-	r = kernel_config_diff(
-		&a.text, &b.text, json ? append_difference : print_difference, &counts, err);
+	r = kernel_config_diff(&a.config.text, &b.config.text,
+		json ? append_difference : print_difference, &counts, err);
 	if (r < 0)
 		return r;
 	if (json && print_json(&counts, &a, &b, err) < 0)
@@ -210,7 +273,8 @@ const struct cli_command command_kernel_diff = {
 	.details =
 		"A and B are configurations, or what holds one: a .config, packed or not; a\n"
 		"bzImage, a vmlinux or configs.ko with CONFIG_IKCONFIG; a kernel with its\n"
-		"config-RELEASE beside it. \"Not set\" and absent are the same.\n\n"
+		"config-RELEASE beside it. Or the name of a profile, with which only the profile's\n"
+		"options are compared. \"Not set\" and absent are the same.\n\n"
 		"The exit status is 0 when nothing differs, 1 when any option does, 2 when that\n"
 		"could not be found out.\n",
 	.options = options,

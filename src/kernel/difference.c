@@ -147,6 +147,22 @@ static bool add_wish(struct wishes *wishes, const char *option, size_t length,
 	return wishes->items[wishes->count++].option != NULL;
 }
 
+/* "CONFIG_A CONFIG_B|CONFIG_C": each of them may be what meets it. */
+static bool add_alternatives(struct wishes *wishes, const struct kernel_requirement *requirement)
+{
+	const char *at = requirement->alternatives;
+	bool ok = true;
+
+	while (ok && at != NULL && *at != '\0') {
+		size_t length = strcspn(at, " |");
+
+		if (length > 0)
+			ok = add_wish(wishes, at, length, requirement);
+		at += length + (at[length] != '\0');
+	}
+	return ok;
+}
+
 static int read_wishes(struct wishes *wishes, struct caisson_error *err)
 {
 	size_t count;
@@ -154,7 +170,8 @@ static int read_wishes(struct wishes *wishes, struct caisson_error *err)
 	bool ok = true;
 
 	for (size_t i = 0; ok && i < count; i++)
-		ok = add_wish(wishes, table[i].option, strlen(table[i].option), &table[i]);
+		ok = add_wish(wishes, table[i].option, strlen(table[i].option), &table[i]) &&
+		     add_alternatives(wishes, &table[i]);
 	wishes->rows = calloc(wishes->count + 1, sizeof(*wishes->rows));
 	if (!ok || wishes->rows == NULL)
 		return caisson_fail(err, ENOMEM, "compare configurations");

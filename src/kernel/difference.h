@@ -12,7 +12,7 @@ struct kernel_difference {
 	const char *option; /* "CONFIG_EXT4_FS" */
 	/* Its values as they stand there, "y" or "\"text\""; NULL where it is not set. */
 	const char *a, *b;
-	/* Who wants it, or has it as a way to what it wants. */
+	/* What wants it, or (under another name) takes it as well; in the table's order. */
 	const struct kernel_requirement *const *wanted;
 	size_t wanted_count;
 };
@@ -24,4 +24,13 @@ struct kernel_difference {
  */
 int kernel_config_diff(const struct strbuf *a, const struct strbuf *b,
 	int (*each)(const struct kernel_difference *difference, void *userdata), void *userdata,
+	struct caisson_error *err);
+
+/*
+ * A profile as a configuration, for a kernel of @version (KERNEL_VERSION(); 0: any). With @beside,
+ * *ret_beside is what that one says of the profile's options, and of no others; an option that it
+ * has under another name counts as it is wanted.
+ */
+int kernel_profile_config(const struct kernel_profile *profile, unsigned int version,
+	const struct strbuf *beside, struct strbuf *ret_text, struct strbuf *ret_beside,
 	struct caisson_error *err);
