@@ -40,6 +40,7 @@ extern const struct cli_command command_kernel_requirements;
 extern const struct cli_command command_kernel_check;
 extern const struct cli_command command_kernel_diff;
 extern const struct cli_command command_kernel_config;
+extern const struct cli_command command_kernel_explain;
 extern const struct cli_command command_doctor;
 
 /* In the order of the help; NULL ends it. */

@@ -44,6 +44,7 @@ const struct cli_command *const cli_commands[] = {
 	&command_kernel_check,
 	&command_kernel_diff,
 	&command_kernel_config,
+	&command_kernel_explain,
 	&command_doctor,
 	NULL,
 };
