@@ -45,7 +45,9 @@ static bool is_bzimage(const void *head, size_t size)
 static bool is_text(const char *head, size_t size)
 {
 	for (size_t i = 0; i < MIN(size, (size_t)16); i++) {
-		if ((head[i] < ' ' || head[i] > '~') && memchr("\t\n\r", head[i], 3) == NULL)
+		char c = head[i];
+
+		if ((c < ' ' || c > '~') && c != '\t' && c != '\n' && c != '\r')
 			return false;
 	}
 	return true;

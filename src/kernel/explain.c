@@ -253,11 +253,10 @@ static int add_finding(struct explanation *explanation, const struct explain_rul
 		return out_of_memory(err);
 	explanation->findings = findings;
 	finding = &findings[explanation->count];
-	*finding = (struct explain_finding){.rule = rule->id,
-		.sure = rule->sure,
-		.line = hit->line,
-		.text = take_ptr(hit->text),
-		.means = take_ptr(hit->means)};
+	*finding =
+		(struct explain_finding){.rule = rule->id, .sure = rule->sure, .line = hit->line};
+	finding->text = take_ptr(hit->text);
+	finding->means = take_ptr(hit->means);
 	explanation->count++;
 	for (size_t i = 0; i < EXPLAIN_MENDS_MOST && rule->mends[i].kind != EXPLAIN_NOTHING; i++) {
 		struct explain_mend *mend = &finding->mends[finding->mend_count++];

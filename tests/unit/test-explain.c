@@ -375,8 +375,6 @@ static void test_table(void **state _unused_)
 	const struct explain_rule *rules = explain_rules(&count);
 
 	for (size_t i = 0; i < count; i++) {
-		_cleanup_explanation_ struct explanation explanation = EXPLANATION_NONE;
-
 		assert_true(rules[i].kind != RULE_END || rules[i].group != NULL);
 		for (size_t k = 0; k < EXPLAIN_MENDS_MOST; k++) {
 			const struct explain_mend *mend = &rules[i].mends[k];
