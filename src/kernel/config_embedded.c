@@ -67,7 +67,9 @@ int embedded_take(const struct embedded_search *search, const char *what, struct
 	if (!search->found)
 		return caisson_refuse(err, ENOMSG, "%s holds no kernel configuration", what);
 	if (!search->whole)
-		return caisson_refuse(err, EBADMSG, "%s is cut within its configuration", what);
+		return caisson_refuse(err, EBADMSG,
+			"%s holds a configuration that is not whole: it is cut, or was packed once more",
+			what);
 	r = uncompress_data(search->window.data, search->window.size, KERNEL_CONFIG_MOST, what,
 		text, NULL, err);
 	return r < 0 ? caisson_wrap(err, "the configuration inside") : 0;

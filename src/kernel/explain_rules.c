@@ -166,8 +166,9 @@ static const struct explain_rule rules[] = {
 					   "listed in the log behind that line")}},
 	{"root-no-driver", RULE_END, EXPLAIN_LIKELY, "root", "VFS: Cannot open root device \"*\"",
 		NULL, NULL,
-		"the kernel was told that its root is on %1, and sees no such disk: it has no driver "
-		"for it built in, and there was no boot archive whose programs could load one",
+		"the kernel was told that its root is on %1, and sees no such disk: the machine has "
+		"none, or the kernel has no driver for it built in, and there was no boot archive whose "
+		"programs could load one",
 		{OPTION("CONFIG_VIRTIO_BLK"), OPTION("CONFIG_VIRTIO_MMIO"),
 			OPTION("CONFIG_VIRTIO_PCI"),
 			DO("give it a boot archive that loads the modules: caisson initramfs build")}},
@@ -186,7 +187,7 @@ static const struct explain_rule rules[] = {
 			DO("see what is in it: caisson initramfs list FILE"),
 			ARGUMENT("rdinit=PATH", "starts another program of the archive")}},
 	{"root-no-initramfs", RULE_END, EXPLAIN_LIKELY, "root",
-		"VFS: Unable to mount root fs on unknown-block(0,0)", NULL, NULL,
+		"VFS: Unable to mount root fs on*unknown-block(0,0)", NULL, NULL,
 		"the kernel was given no boot archive and no root device, or it was built without "
 		"support for boot archives",
 		{DO("give it one (QEMU: -initrd FILE; caisson run does)"),
@@ -194,8 +195,8 @@ static const struct explain_rule rules[] = {
 			ARGUMENT("root=/dev/vda", "when the root is on a disk: with its driver and "
 						  "its filesystem built in")}},
 	{"root-filesystem", RULE_END, EXPLAIN_LIKELY, "root",
-		"VFS: Unable to mount root fs on unknown-block(*)", NULL, NULL,
-		"the root disk (%1) is there, and the filesystem on it is none that the kernel knows",
+		"VFS: Unable to mount root fs on*unknown-block(*)", NULL, NULL,
+		"the root disk (%2) is there, and the filesystem on it is none that the kernel knows",
 		{OPTION_FOR("CONFIG_EXT4_FS", "ext4 cannot be mounted; or the option of what is on "
 					      "the disk: SQUASHFS, XFS_FS, BTRFS_FS, EROFS_FS"),
 			DO("look at the disk: blkid")}},

@@ -202,6 +202,15 @@ try "$caisson" initramfs build --kernel bzImage --modules modules -o out.img
 ended 'a kernel that lacks something is refused by what is in its image' 1 'the kernel 6.9.1-inside has no CONFIG_'
 same 'which is kept' 1 "$(kept)"
 
+# What is checked is what is compared: the same answer of a configuration, wherever it is
+
+for form in vmlinux bzImage packed; do
+	try kernel check --json $form
+	ended "a kernel is checked by its own configuration: $form" 1
+	same "$form: nothing is unknown" 0 "$(grep -c 'not known' out)"
+done
+expect 'and one that comes by a pipe' 1 '' kernel check <(cat a.config)
+
 # Logs of boots
 
 data=$source/tests/data/console

@@ -36,6 +36,8 @@ static const struct {
 	{"initramfs-xz-check", "initramfs-xz-check", NULL},
 	{"initramfs-full", "initramfs-full", NULL},
 	{"initramfs-no-init", "root-no-init", NULL},
+	{"initramfs-no-xz", "initramfs-no-xz", NULL},
+	{"root-filesystem", "root-filesystem", NULL},
 	{"memory-deadlock", "memory-deadlock", NULL},
 	{"rdinit-wrong", "root-rdinit-wrong", NULL},
 	{"root-no-driver", "root-no-driver", NULL},
@@ -144,6 +146,16 @@ static const struct {
 		BANNER "[    1.0] Kernel panic - not syncing: VFS: Unable to mount root fs on "
 		       "unknown-block(254,1)\n",
 		"254,1"},
+	/* As of 6.6. */
+	{"root-no-initramfs",
+		BANNER
+		"[    1.0] Kernel panic - not syncing: VFS: Unable to mount root fs on \"\" or "
+		"unknown-block(0,0)\n",
+		NULL},
+	{"root-filesystem",
+		BANNER "[    1.0] Kernel panic - not syncing: VFS: Unable to mount root fs on "
+		       "\"/dev/vda\" or unknown-block(254,0)\n",
+		"254,0"},
 	{"root-driver-loaded",
 		BANNER
 		"[    0.5] virtio_blk virtio0: [vda] 9 512-byte logical blocks\n[    1.0] VFS: "

@@ -173,7 +173,7 @@ static void test_vmlinux(void **state)
 	write_text(path, bare + 4, VMLINUX_SIZE - 4);
 	expect_refused(path, ENOMSG, "holds no kernel configuration");
 	write_text(path, vmlinux, PLACE + 30);
-	expect_refused(path, EBADMSG, "cut within its configuration");
+	expect_refused(path, EBADMSG, "configuration that is not whole");
 	memset(vmlinux + PLACE + 40, 'x', 10);
 	write_text(path, vmlinux, VMLINUX_SIZE);
 	expect_refused(path, EBADMSG, "the configuration inside");
