@@ -91,7 +91,8 @@ int kernel_survey(const char *path, const char *modules, struct kernel_survey *r
 
 	if (r == 0) {
 		r = survey_kernel(&survey, err);
-	} else if (r == -ENOEXEC && path != NULL) {
+	} else if ((r == -ENOEXEC || r == -EINVAL) && path != NULL) {
+		/* No image: a configuration, which may come by a pipe. */
 		r = kernel_config_read(path, &config, err);
 		if (r == 0)
 			r = survey_config(&config, modules, &survey, err);
