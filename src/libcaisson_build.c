@@ -14,6 +14,7 @@
 #include "boot/initramfs.h"
 #include "context.h"
 #include "kernel/find.h"
+#include "kernel/installed.h"
 #include "machine/machine.h"
 
 enum { MICROCODE_MOST = 64 };
@@ -113,16 +114,42 @@ static int sort_microcode(
 	return 0;
 }
 
+/* As "caisson run" chooses, where this is for it. 1, or 0: it is one in /boot, or a file. */
+static int find_installed(const struct state *state, struct building *building,
+	const struct caisson_initramfs_options *options, struct caisson_error *err)
+{
+	bool machine =
+		building->spec.profile == SPEC_MACHINE || building->spec.profile == SPEC_FIRSTBOOT;
+	const char *name = options->kernel;
+	_cleanup_free_ char *folder = NULL;
+	int r;
+
+	if (building->root != NULL)
+		return 0;
+	if (name != NULL ? strchr(name, '/') != NULL : !machine || options->modules != NULL)
+		return 0;
+	r = kernel_installed_folder(state, name, &folder, err);
+	if (r != 1)
+		return r;
+	building->recipe.kernel = &building->kernel;
+	r = kernel_find(folder, options->modules, &building->kernel, err);
+	return r == 0 ? 1 : r;
+}
+
 /* A release names the kernel in ROOT/boot; a path is one. */
-static int find_kernel(struct building *building, const struct caisson_initramfs_options *options,
-	struct caisson_error *err)
+static int find_kernel(const struct state *state, struct building *building,
+	const struct caisson_initramfs_options *options, struct caisson_error *err)
 {
 	const char *root = building->root != NULL ? building->root : "";
 	_cleanup_free_ char *path = NULL;
+	int r;
 
 	if (building->spec.profile == SPEC_CUSTOM && options->kernel == NULL &&
 		options->modules == NULL && building->spec.modules.count == 0)
 		return 0;
+	r = find_installed(state, building, options, err);
+	if (r != 0)
+		return MIN(r, 0);
 	if (options->kernel != NULL && strchr(options->kernel, '/') == NULL &&
 		access(options->kernel, F_OK) < 0) {
 		path = format_string("%s/boot/vmlinuz-%s", root, options->kernel);
@@ -164,8 +191,8 @@ static int find_programs(struct building *building, const struct caisson_initram
 	return r;
 }
 
-static int building_open(struct building *building, const struct caisson_initramfs_options *options,
-	struct caisson_error *err)
+static int building_open(const struct state *state, struct building *building,
+	const struct caisson_initramfs_options *options, struct caisson_error *err)
 {
 	int r;
 
@@ -179,7 +206,7 @@ static int building_open(struct building *building, const struct caisson_initram
 	if (r == 0)
 		r = sort_microcode(building, options->microcode, err);
 	if (r == 0)
-		r = find_kernel(building, options, err);
+		r = find_kernel(state, building, options, err);
 	if (r == 0)
 		r = find_programs(building, options, err);
 	if (r < 0)
@@ -210,7 +237,7 @@ int caisson_initramfs_build(struct caisson *caisson,
 	_cleanup_(building_done) struct building building;
 	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int from = -1;
-	int r = building_open(&building, options, err);
+	int r = building_open(caisson_state(caisson), &building, options, err);
 
 	if (r == 0 && building.recipe.kernel != NULL)
 		r = kernel_keep_config(
@@ -251,7 +278,7 @@ int caisson_initramfs_explain(struct caisson *caisson,
 {
 	_cleanup_(building_done) struct building building;
 	struct explain_context context = {each, userdata};
-	int r = building_open(&building, options, err);
+	int r = building_open(caisson_state(caisson), &building, options, err);
 
 	if (r == 0 && building.recipe.kernel != NULL)
 		r = kernel_keep_config(

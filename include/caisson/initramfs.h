@@ -24,8 +24,10 @@ enum caisson_initramfs_profile {
 struct caisson_initramfs_options {
 	enum caisson_initramfs_profile profile; /* unless a recipe says so */
 	const char *programs;                   /* folder with the guest's programs */
-	const char *root;    /* of kernels, modules and extra programs; NULL: this machine's */
-	const char *kernel;  /* a file, or a release in /boot; NULL: the newest there */
+	const char *root; /* of kernels, modules and extra programs; NULL: this machine's */
+	/* A file, a folder or the name of a kernel that was built here, or a release in /boot;
+	   NULL: what machines get, and for other profiles the newest in /boot. */
+	const char *kernel;
 	const char *modules; /* NULL: the folder of the kernel's release */
 	bool pci;            /* virtio over PCI (q35) instead of mmio (microvm) */
 	bool no_volumes;     /* without what encrypted volumes need */

@@ -63,7 +63,8 @@ struct caisson_machine_options {
 
 	uint64_t memory;         /* bytes; 0: 512 MiB */
 	unsigned int processors; /* 0: 1 */
-	const char *kernel;      /* NULL: the newest under /boot */
+	const char *kernel;      /* NULL: the default of those that were built here, else the newest
+				    under /boot; a file, a folder or the name of one that was built */
 	const char *modules;     /* NULL: the folder of the kernel's release */
 	enum caisson_accelerator accelerator;
 	enum caisson_platform platform;

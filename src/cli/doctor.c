@@ -112,7 +112,7 @@ static void examine_kernel(struct examination *examination)
 	};
 	struct caisson_error err = {0};
 
-	if (kernel_find(NULL, NULL, &examination->kernel, &err) < 0) {
+	if (kernel_choose(examination->state, NULL, NULL, &examination->kernel, &err) < 0) {
 		note_error(examination, "kernel", BROKEN, &err);
 		return;
 	}

@@ -41,7 +41,9 @@ static const struct cli_option build_options[] = {
 		"what it is for: machine (default), firstboot, rescue or custom",
 		"machine firstboot rescue custom"},
 	[KERNEL] = {"kernel", '\0', CLI_VALUE, "KERNEL",
-		"for this one: a file, or a release in /boot (the newest there)", "@file"},
+		"for this one: a file, one that was built here, by name or folder, or a release in "
+		"/boot (what machines get; for other uses the newest in /boot)",
+		"@file"},
 	[MODULES] = {"modules", '\0', CLI_VALUE, "DIR", "the kernel's modules", "@directory"},
 	[ROOT] = {"root", '\0', CLI_VALUE, "DIR",
 		"kernels, modules and added programs are inside of this folder", "@directory"},

@@ -6,6 +6,8 @@
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/kernel.h"
+#include "context.h"
+#include "kernel/installed.h"
 #include "kernel/survey.h"
 
 enum { RUNNING, MODULES, FOR, PROFILE, PROBLEMS, JSON };
@@ -185,14 +187,20 @@ static int take_survey(
 {
 	const char *path = context->operands.count > 0 ? context->operands.items[0] : NULL;
 	const char *modules = cli_value(context, MODULES);
+	_cleanup_free_ char *folder = NULL;
+	int r = 0;
 
 	if (cli_has(context, RUNNING) && path != NULL) {
 		context->status = 2;
 		return caisson_refuse(
 			err, EINVAL, "--running and a kernel to check are one too many");
 	}
-	return cli_has(context, RUNNING) ? kernel_survey_running(modules, ret_survey, err)
-					 : kernel_survey(path, modules, ret_survey, err);
+	if (cli_has(context, RUNNING))
+		return kernel_survey_running(modules, ret_survey, err);
+	/* As "caisson run" chooses: kernel_choose(). */
+	if (path != NULL ? strchr(path, '/') == NULL : modules == NULL)
+		r = kernel_installed_folder(caisson_state(context->caisson), path, &folder, err);
+	return r < 0 ? r : kernel_survey(folder != NULL ? folder : path, modules, ret_survey, err);
 }
 
 static int run(struct cli_context *context, struct caisson_error *err)
@@ -244,5 +252,6 @@ const struct cli_command command_kernel_check = {
 	.options = options,
 	.most = 1,
 	.failed = 2,
+	.needs_state = true,
 	.run = run,
 };

@@ -55,7 +55,9 @@ static const struct cli_option options[] = {
 		"forward a port of this host (127.0.0.1) to the machine", NULL},
 	[NETWORK] = {"network", '\0', CLI_VALUE, "KIND",
 		"user (behind this host's address) or none", "user none"},
-	[KERNEL] = {"kernel", '\0', CLI_VALUE, "FILE", "start this kernel (the newest in /boot)",
+	[KERNEL] = {"kernel", '\0', CLI_VALUE, "FILE",
+		"start this kernel: a file, or one that was built here, by name or folder (the "
+		"default of those, else the newest in /boot)",
 		"@file"},
 	[MODULES] = {"modules", '\0', CLI_VALUE, "DIR", "the kernel's modules", "@directory"},
 	[ACCELERATOR] = {"accelerator", '\0', CLI_VALUE, "KIND", "auto, kvm or tcg (emulation)",

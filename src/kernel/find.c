@@ -11,6 +11,7 @@
 #include "base/path.h"
 #include "base/strbuf.h"
 #include "kernel/image.h"
+#include "kernel/installed.h"
 
 void kernel_done(struct kernel *kernel)
 {
@@ -18,6 +19,7 @@ void kernel_done(struct kernel *kernel)
 	free(kernel->release);
 	free(kernel->modules);
 	free(kernel->config);
+	free(kernel->vmlinux);
 	*kernel = KERNEL_NONE;
 }
 
@@ -158,28 +160,63 @@ static int read_release(const char *path, char **ret_release, struct caisson_err
 	return 0;
 }
 
+static int take_modules(struct kernel *kernel, const char *modules, struct caisson_error *err)
+{
+	if (!is_folder(modules))
+		return caisson_fail(
+			err, errno != 0 ? errno : ENOTDIR, "open the modules folder %s", modules);
+	kernel->modules = strdup(modules);
+	return kernel->modules != NULL ? 0 : caisson_fail(err, ENOMEM, "find a kernel");
+}
+
+/* A kernel with all that belongs to it: nothing is looked for elsewhere. */
+static int describe_folder(const char *folder, const char *modules, struct kernel *ret_kernel,
+	struct caisson_error *err)
+{
+	_cleanup_kernel_ struct kernel kernel = KERNEL_NONE;
+	_cleanup_free_ char *vmlinux = path_join(folder, KERNEL_VMLINUX);
+	int r;
+
+	kernel.path = path_join(folder, KERNEL_BZIMAGE);
+	if (kernel.path == NULL || vmlinux == NULL)
+		return caisson_fail(err, ENOMEM, "find a kernel");
+	r = read_release(kernel.path, &kernel.release, err);
+	if (r == -ENOENT) {
+		caisson_refuse(err, ENOENT, "there is no kernel in %s: it has no %s", folder,
+			KERNEL_BZIMAGE);
+		caisson_hint(err, "'caisson kernel build' makes folders with kernels");
+	}
+	if (r == 0)
+		r = take_config(&kernel, path_join(folder, KERNEL_CONFIG), err);
+	if (r == 0 && modules != NULL)
+		r = take_modules(&kernel, modules, err);
+	if (r < 0)
+		return r;
+	if (access(vmlinux, F_OK) == 0)
+		kernel.vmlinux = take_ptr(vmlinux);
+	*ret_kernel = kernel;
+	kernel = KERNEL_NONE;
+	return 0;
+}
+
 static int describe(const char *root, const char *path, const char *modules,
 	struct kernel *ret_kernel, struct caisson_error *err)
 {
 	_cleanup_kernel_ struct kernel kernel = KERNEL_NONE;
 	int r;
 
+	if (is_folder(path))
+		return describe_folder(path, modules, ret_kernel, err);
 	kernel.path = strdup(path);
 	if (kernel.path == NULL)
 		return caisson_fail(err, ENOMEM, "find a kernel");
 	r = read_release(path, &kernel.release, err);
 	if (r < 0)
 		return r;
-	if (modules != NULL) {
-		if (!is_folder(modules))
-			return caisson_fail(err, errno != 0 ? errno : ENOTDIR,
-				"open the modules folder %s", modules);
-		kernel.modules = strdup(modules);
-		if (kernel.modules == NULL)
-			return caisson_fail(err, ENOMEM, "find a kernel");
-	} else {
+	if (modules != NULL)
+		r = take_modules(&kernel, modules, err);
+	else
 		r = find_modules(root, kernel.release, &kernel.modules, err);
-	}
 	if (r == 0)
 		r = find_config(root, &kernel, err);
 	if (r < 0)
@@ -242,7 +279,8 @@ int kernel_find_below(const char *root, const char *path, const char *modules,
 		return r;
 	if (newest == NULL) {
 		caisson_refuse(err, ENOENT, "there is no kernel with its modules in %s/boot", root);
-		caisson_hint(err, "install one (Debian: linux-image-cloud-amd64), or name one");
+		caisson_hint(err, "build one ('caisson kernel build'), install one (Debian: "
+				  "linux-image-cloud-amd64), or name one");
 		return -ENOENT;
 	}
 	return describe(root, newest, modules, ret_kernel, err);
@@ -252,4 +290,15 @@ int kernel_find(
 	const char *path, const char *modules, struct kernel *ret_kernel, struct caisson_error *err)
 {
 	return kernel_find_below("", path, modules, ret_kernel, err);
+}
+
+int kernel_choose(const struct state *state, const char *name, const char *modules,
+	struct kernel *ret_kernel, struct caisson_error *err)
+{
+	_cleanup_free_ char *folder = NULL;
+	int r = 0;
+
+	if (name != NULL ? strchr(name, '/') == NULL : modules == NULL)
+		r = kernel_installed_folder(state, name, &folder, err);
+	return r < 0 ? r : kernel_find(folder != NULL ? folder : name, modules, ret_kernel, err);
 }

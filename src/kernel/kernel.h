@@ -15,17 +15,26 @@ struct kernel {
 	char *modules; /* folder with modules.dep; NULL when the kernel has none */
 	char *config;  /* its .config; NULL when no file was found */
 	bool bare;     /* the image was searched, and holds no configuration either */
+	char *vmlinux; /* the same kernel for PVH, where it was built with it; else NULL */
 };
 
-#define KERNEL_NONE ((struct kernel){NULL, NULL, NULL, NULL, false})
+#define KERNEL_NONE ((struct kernel){NULL, NULL, NULL, NULL, false, NULL})
 
 /*
  * @path: NULL for the newest /boot/vmlinuz-* that has a modules folder (by version number, not by
  * name). @modules: NULL for /lib/modules/RELEASE (or /usr/lib/modules/RELEASE). The release of a
  * given path is read from the image itself (bzImage setup header, or "Linux version" in a vmlinux).
+ * A folder is one that "caisson kernel build" has made: bzImage, vmlinux and config.
  */
 int kernel_find(const char *path, const char *modules, struct kernel *ret_kernel,
 	struct caisson_error *err);
+/*
+ * The kernel of a machine. @name: NULL for the default one of those that are installed in @state
+ * (kernel/installed.h), else as kernel_find() has it; the name of an installed one; or a path.
+ * Modules belong to a kernel in /boot: whoever names them without a kernel gets one from there.
+ */
+int kernel_choose(const struct state *state, const char *name, const char *modules,
+	struct kernel *ret_kernel, struct caisson_error *err);
 void kernel_done(struct kernel *kernel);
 
 /* -ENOTSUP naming the first option that is missing and what for. A kernel whose modules folder and

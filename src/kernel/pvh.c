@@ -97,7 +97,7 @@ static int prepare(const char *folder, int fd, const struct kernel_image *image,
 	return 0;
 }
 
-int kernel_pvh_image(const struct state *state, const struct kernel *kernel,
+static int prepared_image(const struct state *state, const struct kernel *kernel,
 	const struct caisson_log *log, char **ret_path, struct caisson_error *err)
 {
 	_cleanup_close_ int fd = open_file(kernel->path, O_RDONLY | O_NONBLOCK, 0, err);
@@ -137,4 +137,27 @@ int kernel_pvh_image(const struct state *state, const struct kernel *kernel,
 	if (keep_index_find(folder, index, ".vmlinux", ret_path) == 1)
 		return 0;
 	return prepare(folder, fd, &image, kernel, index, log, ret_path, err);
+}
+
+/* The form that the kernel was built with. */
+static int built_image(const struct kernel *kernel, char **ret_path, struct caisson_error *err)
+{
+	_cleanup_close_ int fd = open_file(kernel->vmlinux, O_RDONLY | O_NONBLOCK, 0, err);
+	int r = fd < 0 ? fd : kernel_image_has_pvh(fd, kernel->vmlinux, err);
+	char *path = r == 1 ? strdup(kernel->vmlinux) : NULL;
+
+	if (r < 0)
+		return r;
+	if (r == 1 && path == NULL)
+		return caisson_fail(err, ENOMEM, "prepare %s", kernel->path);
+	*ret_path = path;
+	return 0;
+}
+
+int kernel_pvh_image(const struct state *state, const struct kernel *kernel,
+	const struct caisson_log *log, char **ret_path, struct caisson_error *err)
+{
+	if (kernel->vmlinux != NULL)
+		return built_image(kernel, ret_path, err);
+	return prepared_image(state, kernel, log, ret_path, err);
 }

@@ -14,7 +14,7 @@ int start_choose_kernel(struct start *start, struct caisson_error *err)
 	const struct caisson_machine_options *options = start->options;
 	unsigned int wanted = KERNEL_BASE | (options->volume_count > 0 ? KERNEL_VOLUME : 0) |
 			      (options->no_network ? 0 : KERNEL_NETWORK);
-	int r = kernel_find(options->kernel, options->modules, &start->kernel, err);
+	int r = kernel_choose(start->state, options->kernel, options->modules, &start->kernel, err);
 
 	if (r == 0)
 		r = kernel_keep_config(start->state, &start->kernel, start->log, err);
