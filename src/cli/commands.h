@@ -41,6 +41,9 @@ extern const struct cli_command command_kernel_check;
 extern const struct cli_command command_kernel_diff;
 extern const struct cli_command command_kernel_config;
 extern const struct cli_command command_kernel_explain;
+extern const struct cli_command command_kernel_build;
+extern const struct cli_command command_kernel_list;
+extern const struct cli_command command_kernel_remove;
 extern const struct cli_command command_doctor;
 
 /* In the order of the help; NULL ends it. */
