@@ -9,6 +9,18 @@
 
 vm_timeout=${CAISSON_TEST_TIMEOUT:-180}
 
+# The guest's kernel: what "./dev kernel" has built, or CAISSON_TEST_KERNEL, a folder of that kind ("" for the
+# distribution's). Machines find it in the state, as one that was built there.
+vm_kernel=${CAISSON_TEST_KERNEL-$source/build/kernel/minimal}
+[ -n "${CAISSON_TEST_KERNEL:-}" ] || [ -f "$vm_kernel/manifest.json" ] || vm_kernel=
+
+vm_install_kernel() { # STATE
+	[ -n "$vm_kernel" ] || return 0
+	mkdir -p "$1/kernels/0-test" &&
+		cp "$vm_kernel"/{bzImage,vmlinux,config,manifest.json} "$1/kernels/0-test/" &&
+		ln -sfn 0-test "$1/kernels/default"
+}
+
 # In a folder of its own, named by what went into it: a new build prepares again.
 vm_prepare() { # FOLDER
 	local made=$1.new-$$ kind
@@ -26,6 +38,7 @@ vm_prepare() { # FOLDER
 			--entrypoint '["/hello"]' --compression none || return 1
 	# One machine with a volume and one without: the probe of KVM, the kernel, both archives.
 	local there=(--state "$made/state" --config "$made/config")
+	vm_install_kernel "$made/state" || return 1
 	{
 		"$caisson" volume create warm --size 32M "${there[@]}" &&
 			vm --rm --volume warm:/warm "${there[@]}" "$made/images/busybox" /bin/true &&
@@ -46,7 +59,7 @@ vm_begin() { # BUILD
 	[ -z "${CAISSON_TEST_GUEST:-}" ] || export CAISSON_GUEST=$build/guest/$CAISSON_TEST_GUEST
 	command -v qemu-system-x86_64 >/dev/null || tap_skip_all 'QEMU is not installed'
 	key=$(cat "$build/caisson-commands" "$build"/guest/*/caisson-{init,guest,unlock} "$source"/tests/lib/*.sh \
-		/proc/sys/kernel/random/boot_id <(ls /boot) <(id -u) 2>/dev/null |
+		/proc/sys/kernel/random/boot_id <(ls /boot) <(id -u) ${vm_kernel:+"$vm_kernel"/*} 2>/dev/null |
 		sha256sum | cut -c 1-16)
 	shared=$build/test-vm/${CAISSON_TEST_GUEST:-default}
 	[ -w "$build" ] || shared=$work/shared

@@ -65,7 +65,7 @@ unlike 'and does not wait for the workload' 'the workload was started' "$out"
 # Last words
 
 try vm_sh --rm 'printf "\033]0;title\007<1>caisson-init: fatal: \033[2J\302\233x\n" >/dev/kmsg
-	echo b >/proc/sysrq-trigger; sleep 100'
+	busybox reboot -f; sleep 100'
 ended 'a guest that ends without a word' 125
 unlike 'says nothing to the terminal' $'\033|\302\233' "$err"
 
