@@ -223,6 +223,9 @@ static int run_machine(struct start *start, int *ret_status, struct caisson_erro
 	start->key_channel[0] = supervision.key_channel;
 	start->listener = supervision.listener;
 	start->key_listener = supervision.key_listener;
+	if (r == -EIO && err != NULL && err->hint[0] == '\0')
+		(void)caisson_hint(err, "caisson kernel explain %s/console.log may say more",
+			start->folder.path);
 	return r;
 }
 
