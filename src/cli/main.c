@@ -60,7 +60,7 @@ static void print_usage(FILE *to)
 	      "running guest and nothing else.\n\nCommands:\n",
 		to);
 	for (size_t i = 0; cli_commands[i] != NULL; i++)
-		fprintf(to, "  %-18s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
+		fprintf(to, "  %-20s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
 	fputs("\n'caisson COMMAND --help' tells more of one; caisson(1) is the manual.\n", to);
 }
 
