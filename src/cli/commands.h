@@ -53,6 +53,9 @@ extern const struct cli_command *const cli_commands[];
    CAISSON_GUEST names, else beside this program in a build folder, else where they were installed.
    Owned by the caller. */
 int cli_guest_programs(char **ret_folder, struct caisson_error *err);
+/* Where the state is, or would be: for what looks there and makes nothing. Owned by the caller;
+   NULL when nobody says where. */
+char *cli_state_path(const struct cli_command *command, const struct cli_context *context);
 /* "1.5 GiB" */
 void cli_format_size(uint64_t size, char *text, size_t room);
 

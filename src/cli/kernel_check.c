@@ -6,7 +6,6 @@
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/kernel.h"
-#include "context.h"
 #include "kernel/installed.h"
 #include "kernel/survey.h"
 
@@ -187,6 +186,8 @@ static int take_survey(
 {
 	const char *path = context->operands.count > 0 ? context->operands.items[0] : NULL;
 	const char *modules = cli_value(context, MODULES);
+	_cleanup_state_ struct state place = {
+		.dir = cli_state_path(&command_kernel_check, context)};
 	_cleanup_free_ char *folder = NULL;
 	int r = 0;
 
@@ -198,8 +199,8 @@ static int take_survey(
 	if (cli_has(context, RUNNING))
 		return kernel_survey_running(modules, ret_survey, err);
 	/* As "caisson run" chooses: kernel_choose(). */
-	if (path != NULL ? strchr(path, '/') == NULL : modules == NULL)
-		r = kernel_installed_folder(caisson_state(context->caisson), path, &folder, err);
+	if (place.dir != NULL && (path != NULL ? strchr(path, '/') == NULL : modules == NULL))
+		r = kernel_installed_folder(&place, path, &folder, err);
 	return r < 0 ? r : kernel_survey(folder != NULL ? folder : path, modules, ret_survey, err);
 }
 
@@ -252,6 +253,5 @@ const struct cli_command command_kernel_check = {
 	.options = options,
 	.most = 1,
 	.failed = 2,
-	.needs_state = true,
 	.run = run,
 };

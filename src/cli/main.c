@@ -127,16 +127,21 @@ static char *default_folder(
 	return home != NULL ? format_string("%s/%s/caisson", home, home_folder) : NULL;
 }
 
+char *cli_state_path(const struct cli_command *command, const struct cli_context *context)
+{
+	const struct cli_given *state = cli_common(command, context, CLI_STATE);
+
+	return state->count > 0 ? strdup(state->values.items[state->values.count - 1])
+				: default_folder("CAISSON_STATE", "/var/lib/caisson",
+					  "XDG_STATE_HOME", ".local/state");
+}
+
 static int open_state(
 	const struct cli_command *command, struct cli_context *context, struct caisson_error *err)
 {
-	const struct cli_given *state = cli_common(command, context, CLI_STATE);
 	const struct cli_given *config = cli_common(command, context, CLI_CONFIG);
-	_cleanup_free_ char *state_path = NULL, *config_path = NULL;
+	_cleanup_free_ char *state_path = cli_state_path(command, context), *config_path = NULL;
 
-	state_path = state->count > 0 ? strdup(state->values.items[state->values.count - 1])
-				      : default_folder("CAISSON_STATE", "/var/lib/caisson",
-						"XDG_STATE_HOME", ".local/state");
 	config_path = config->count > 0 ? strdup(config->values.items[config->values.count - 1])
 					: default_folder("CAISSON_CONFIG", "/etc/caisson",
 						  "XDG_CONFIG_HOME", ".config");
