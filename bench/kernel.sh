@@ -62,6 +62,8 @@ khz=$(cut -d ' ' -f 2 "$CAISSON_STATE/cache/tsc" 2>/dev/null || echo 0)
 
 names=(distribution-bzImage distribution-vmlinux ours-bzImage ours-vmlinux)
 files=("$bzimage" "$theirs" "$ours/bzImage" "$ours/vmlinux")
+# A vmlinux is started as caisson starts it: what else its command line has for a microvm under emulation.
+more=('' 'pci=off random.trust_cpu=on noreplace-smp' '' 'pci=off random.trust_cpu=on noreplace-smp')
 
 start() { # KERNEL APPEND OPTION...
 	timeout 120 qemu-system-x86_64 -machine microvm,isa-serial=on,pic=on,rtc=on -accel tcg -cpu max \
@@ -71,11 +73,11 @@ start() { # KERNEL APPEND OPTION...
 }
 
 # QEMU's end is waited for, so that no start is in the way of the next.
-to_first_line() { # KERNEL
+to_first_line() { # KERNEL APPEND
 	local begin end
 	rm -f lines && mkfifo lines
 	begin=$(nanoseconds)
-	start "$1" "tsc_early_khz=$khz" >lines 2>/dev/null &
+	start "$1" "tsc_early_khz=$khz $2" >lines 2>/dev/null &
 	{
 		grep -q -m 1 '^first line'
 		end=$(nanoseconds)
@@ -85,19 +87,19 @@ to_first_line() { # KERNEL
 	awk -v ns=$((end - begin)) 'BEGIN { printf "%.6f\n", ns / 1e9 }'
 }
 
-reading() { # SHIFT KERNEL
-	start "$2" tsc_early_khz=1000000 -icount "shift=$1,sleep=off" 2>/dev/null | tr -d '\r' |
+reading() { # SHIFT KERNEL APPEND
+	start "$2" "tsc_early_khz=1000000 $3" -icount "shift=$1,sleep=off" 2>/dev/null | tr -d '\r' |
 		sed -n 's/.*first line 0*//p'
 }
 
 for _ in $(seq "$rounds"); do
 	for i in "${!names[@]}"; do
-		to_first_line "${files[i]}" >>"time-${names[i]}"
+		to_first_line "${files[i]}" "${more[i]}" >>"time-${names[i]}"
 	done
 done
 for i in "${!names[@]}"; do
-	one=$(reading 0 "${files[i]}")
-	two=$(reading 1 "${files[i]}")
+	one=$(reading 0 "${files[i]}" "${more[i]}")
+	two=$(reading 1 "${files[i]}" "${more[i]}")
 	echo "$one" >"clock-${names[i]}"
 	echo $((two - one)) >"count-${names[i]}"
 done

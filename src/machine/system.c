@@ -105,8 +105,9 @@ static bool argument_wanted(const struct start *start, const struct kernel_argum
 }
 
 /* What kernels are told in any machine is in kernel/minimal.profile. The rest is about time under
-   emulation: calibrating the clock can hang there, and the self-tests of the kernel's ciphers take
-   a tenth of the whole start. */
+   emulation: calibrating the clock can hang there, the self-tests of the kernel's ciphers take a
+   tenth of the whole start, and so does translating code again that was changed as it ran (with one
+   processor, the kernel takes the lock prefixes out of itself). */
 int start_make_command_line(struct start *start, struct caisson_error *err)
 {
 	const struct kernel_profile *profile = kernel_profile("minimal");
@@ -119,7 +120,7 @@ int start_make_command_line(struct start *start, struct caisson_error *err)
 				profile->arguments[i].argument);
 	}
 	if (!start->machine.kvm)
-		strbuf_add_string(&line, " cryptomgr.notests");
+		strbuf_add_string(&line, " cryptomgr.notests noreplace-smp");
 	if (khz != 0)
 		strbuf_add_format(&line, " tsc_early_khz=%u", khz);
 	start->command_line = strbuf_take(&line);
