@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "kconfig/config_text.h"
+#include "kernel/config_text.h"
 #include "kernel/config.h"
 
 struct judge {
@@ -132,7 +132,7 @@ static int add_removal(struct judge *judge, const char *option, const char *valu
 
 static int judge_base(struct judge *judge, const char *base, size_t size)
 {
-	struct config_reader reader = {base, base + size, 0};
+	struct config_reader reader = config_reader(base, size);
 	struct config_line line;
 	int r, failed = 0;
 

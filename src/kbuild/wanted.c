@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/io.h"
-#include "kconfig/config_text.h"
+#include "kernel/config_text.h"
 
 enum { FRAGMENT_MOST = 1 << 20, OPTIONS_MOST = 1 << 16 };
 
@@ -149,7 +149,7 @@ void wanted_write(const struct wanted *wanted, struct strbuf *text)
 
 void wanted_merge(const struct wanted *wanted, const char *base, size_t size, struct strbuf *text)
 {
-	struct config_reader reader = {base, base + size, 0};
+	struct config_reader reader = config_reader(base, size);
 	struct config_line line;
 	int r;
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/macros.h"
-#include "kconfig/config_text.h"
+#include "kernel/config_text.h"
 #include "kconfig/values.h"
 
 enum { POOL_MOST = 64 << 20 };
@@ -74,7 +74,7 @@ int kconfig_values_read(const struct kconfig *tree, const char *text, size_t siz
 	struct kconfig_values **ret_values, struct caisson_error *err)
 {
 	_cleanup_kconfig_values_ struct kconfig_values *values = calloc(1, sizeof(*values));
-	struct config_reader reader = {text, text + size, 0};
+	struct config_reader reader = config_reader(text, size);
 	struct config_line line;
 	int r;
 

@@ -27,7 +27,6 @@ enum kconfig_type {
 struct kconfig;
 struct kconfig_symbol;
 struct kconfig_values;
-struct kconfig_values;
 
 /* Where the files come from. @read appends the text of @path, which is relative to the source's
    folder; of a file that is not there it says so (-ENOENT). */

@@ -11,49 +11,6 @@
 
 enum { PAPER_MOST = 16 << 20 };
 
-static const char *line_end(const char *line, const char *end)
-{
-	const char *feed = memchr(line, '\n', (size_t)(end - line));
-
-	return feed != NULL ? feed : end;
-}
-
-const char *kernel_config_text(
-	const char *text, size_t size, const char *option, size_t *ret_length)
-{
-	size_t length = strlen(option);
-	const char *end = text + size, *value = NULL;
-
-	/* Searched for, not read line by line: a start of a machine asks for dozens of options. */
-	for (const char *at = text; at < end;) {
-		const char *found = memmem(at, (size_t)(end - at), option, length);
-		const char *is, *stop;
-
-		if (found == NULL)
-			break;
-		at = is = found + length;
-		if ((found != text && found[-1] != '\n') || is == end || *is != '=')
-			continue;
-		is++;
-		stop = line_end(is, end);
-		if (stop > is && stop[-1] == '\r')
-			stop--;
-		value = is;
-		*ret_length = (size_t)(stop - is);
-	}
-	return value;
-}
-
-char kernel_config_value(const char *text, size_t size, const char *option)
-{
-	size_t length = 0;
-	const char *value = kernel_config_text(text, size, option, &length);
-
-	if (value == NULL)
-		return 'n';
-	return length == 1 && strchr("ymn", *value) != NULL ? *value : 's';
-}
-
 /* Compares the file name in @path (up to ".ko") with a module's name. */
 static bool is_module(const char *path, size_t size, const char *name)
 {
@@ -75,16 +32,19 @@ static bool is_module(const char *path, size_t size, const char *name)
 
 bool kernel_modules_contain(const char *text, size_t size, const char *name)
 {
-	const char *end = text + size;
+	const char *line = text;
 
-	for (const char *line = text; line < end;) {
-		const char *stop = line_end(line, end);
+	while (size > 0) {
+		const char *feed = memchr(line, '\n', size);
+		size_t length = feed != NULL ? (size_t)(feed - line) : size;
 		/* modules.dep: "kernel/crypto/xts.ko: kernel/crypto/ecb.ko". */
-		const char *colon = memchr(line, ':', (size_t)(stop - line));
+		const char *colon = memchr(line, ':', length);
 
-		if (is_module(line, (size_t)((colon != NULL ? colon : stop) - line), name))
+		if (is_module(line, colon != NULL ? (size_t)(colon - line) : length, name))
 			return true;
-		line = stop < end ? stop + 1 : end;
+		length += feed != NULL;
+		line += length;
+		size -= length;
 	}
 	return false;
 }

@@ -7,15 +7,9 @@
 #include <stddef.h>
 
 #include "base/strbuf.h"
+#include "kernel/config_text.h"
 #include "kernel/kernel.h"
 
-/* The value of @option ("CONFIG_EXT4_FS") in the text of a .config: 'y', 'm', 'n' for one that is
-   not set or not mentioned, or 's' for any other value. Of repeated lines the last counts. */
-char kernel_config_value(const char *text, size_t size, const char *option);
-/* The same as it stands there: "y", "64", "\"text\""; NULL for one that is not set. *ret_length is
-   its length: no NUL follows. */
-const char *kernel_config_text(
-	const char *text, size_t size, const char *option, size_t *ret_length);
 /* Whether @name is among the paths at the starts of the lines of modules.dep or modules.builtin.
    '-' and '_' are the same, as everywhere in the kernel, and any ".ko.XX" is fine. */
 bool kernel_modules_contain(const char *text, size_t size, const char *name);

@@ -10,6 +10,7 @@
 
 #include "base/io.h"
 #include "kernel/config_embedded.h"
+#include "kernel/config_text.h"
 #include "kernel/packed.h"
 #include "kernel/uncompress.h"
 
@@ -96,37 +97,15 @@ static int reader_write(void *userdata, const void *data, size_t size, struct ca
 	return 0;
 }
 
-/* "CONFIG_A=..." or "# CONFIG_A is not set". */
-static bool is_option_line(const char *line, const char *end)
-{
-	static const char prefix[] = "CONFIG_", unset[] = " is not set";
-	bool comment = end - line > 2 && line[0] == '#' && line[1] == ' ';
-	const char *at = comment ? line + 2 : line;
-	const char *name;
-
-	if ((size_t)(end - at) <= strlen(prefix) || memcmp(at, prefix, strlen(prefix)) != 0)
-		return false;
-	at += strlen(prefix);
-	name = at;
-	at += strspn(at, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
-	if (at == name)
-		return false;
-	if (!comment)
-		return at < end && *at == '=';
-	return (size_t)(end - at) >= strlen(unset) && memcmp(at, unset, strlen(unset)) == 0;
-}
-
 static bool has_option(const struct strbuf *text)
 {
-	const char *end = text->data + text->size;
+	struct config_reader reader = config_reader(text->data, text->size);
+	struct config_line line;
+	int r;
 
-	for (const char *line = text->data; line < end;) {
-		const char *feed = memchr(line, '\n', (size_t)(end - line));
-		const char *stop = feed != NULL ? feed : end;
-
-		if (is_option_line(line, stop))
+	while ((r = config_line_next(&reader, &line)) != 0) {
+		if (r > 0 && line.option != NULL)
 			return true;
-		line = stop < end ? stop + 1 : end;
 	}
 	return false;
 }
@@ -328,11 +307,15 @@ int kernel_config_read_fd(int fd, const char *what, struct strbuf *text,
 bool kernel_config_release(const char *text, size_t size, char ret_release[KERNEL_RELEASE_SIZE])
 {
 	static const char before[] = "# Linux/", behind[] = " Kernel Configuration";
-	const char *end = memchr(text, '\0', MIN(size, (size_t)1024));
-	const char *found, *at;
+	size_t head = MIN(size, (size_t)1024);
+	const char *end, *found, *at;
 	size_t length;
 
-	end = end != NULL ? end : text + MIN(size, (size_t)1024);
+	if (size == 0)
+		return false;
+	end = memchr(text, '\0', head);
+	if (end == NULL)
+		end = text + head;
 	found = memmem(text, (size_t)(end - text), before, strlen(before));
 	if (found == NULL)
 		return false;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernel/config_text.h"
+
 /* A line of a configuration. Both point into its own copy of the text. */
 struct line {
 	const char *option, *value;
@@ -62,17 +64,16 @@ static int compare_wishes(const void *a, const void *b)
 				(one->requirement < other->requirement);
 }
 
-/* "CONFIG_A=y", ended by a NUL in the place of the line feed. */
-static void take_line(struct lines *lines, char *line, size_t length)
+/* Ends both of its parts with a NUL, in the place of what stands behind them. */
+static void take_line(struct lines *lines, const struct config_line *line)
 {
-	char *is = memchr(line, '=', length);
+	char *option = lines->text.data + (line->option - lines->text.data);
+	char *value = *line->whole != '#' ? option + line->option_size + 1 : NULL;
 
-	if (length > 0 && line[length - 1] == '\r')
-		line[--length] = '\0';
-	if (is == NULL || strncmp(line, "CONFIG_", strlen("CONFIG_")) != 0)
-		return;
-	*is = '\0';
-	lines->items[lines->count++] = (struct line){line, is + 1};
+	option[line->option_size] = '\0';
+	if (value != NULL)
+		value[line->value_size] = '\0';
+	lines->items[lines->count++] = (struct line){option, value != NULL ? value : "n"};
 }
 
 /* Leaves the last line of each option, and none of what is not set. */
@@ -92,22 +93,12 @@ static void settle(struct lines *lines)
 	lines->count = kept;
 }
 
-/* "# CONFIG_A is not set" takes back what an earlier line said. */
-static void take_unset(struct lines *lines, char *line, size_t length)
-{
-	static const char prefix[] = "# CONFIG_", unset[] = " is not set";
-	char *end = memmem(line, length, unset, strlen(unset));
-
-	if (end == NULL || strncmp(line, prefix, strlen(prefix)) != 0)
-		return;
-	*end = '\0';
-	lines->items[lines->count++] = (struct line){line + 2, "n"};
-}
-
 static int read_lines(const struct strbuf *text, struct lines *lines, struct caisson_error *err)
 {
+	struct config_reader reader;
+	struct config_line line;
 	size_t most = 1;
-	char *end;
+	int r;
 
 	for (size_t i = 0; i < text->size; i++)
 		most += text->data[i] == '\n';
@@ -115,17 +106,10 @@ static int read_lines(const struct strbuf *text, struct lines *lines, struct cai
 	lines->items = calloc(most, sizeof(*lines->items));
 	if (lines->items == NULL || !strbuf_ok(&lines->text))
 		return caisson_fail(err, ENOMEM, "compare configurations");
-	end = lines->text.data + lines->text.size;
-	for (char *line = lines->text.data; line < end;) {
-		char *feed = memchr(line, '\n', (size_t)(end - line));
-		char *stop = feed != NULL ? feed : end;
-
-		*stop = '\0';
-		if (*line == '#')
-			take_unset(lines, line, (size_t)(stop - line));
-		else
-			take_line(lines, line, (size_t)(stop - line));
-		line = stop < end ? stop + 1 : end;
+	reader = config_reader(lines->text.data, lines->text.size);
+	while ((r = config_line_next(&reader, &line)) != 0) {
+		if (r > 0 && line.option != NULL)
+			take_line(lines, &line);
 	}
 	settle(lines);
 	return 0;

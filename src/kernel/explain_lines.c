@@ -9,7 +9,7 @@ enum { ESCAPE = 0x1b, BELL = 0x07 };
 
 struct explain_lines explain_lines(const char *text, size_t size)
 {
-	return (struct explain_lines){text, text + size, 0, true};
+	return (struct explain_lines){text, size > 0 ? text + size : text, 0, true};
 }
 
 /* Steps over a control sequence (ECMA-48): CSI up to its final byte, OSC and its like up to BEL or

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
-#include "kconfig/config_text.h"
+#include "kernel/config_text.h"
 #include "kbuild/configure.h"
 #include "kconfig/values.h"
 #include "kbuild/wanted.h"
@@ -386,7 +386,7 @@ static void test_lines(void **state _unused_)
 	} lines[] = {{1, "CONFIG_A", "y"}, {1, "CONFIG_B", "n"}, {1, NULL, NULL}, {1, NULL, NULL},
 		{1, "CONFIG_C", "\"a b\""}, {-EINVAL, NULL, NULL}, {-EINVAL, NULL, NULL},
 		{1, "CONFIG_D", ""}, {1, NULL, NULL}, {0, NULL, NULL}};
-	struct config_reader reader = {text, text + strlen(text), 0};
+	struct config_reader reader = config_reader(text, strlen(text));
 
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
 		struct config_line line;

@@ -38,15 +38,19 @@ static void test_release_order(void **state _unused_)
 
 static void test_config(void **state _unused_)
 {
-	static const char text[] = "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=m\nCONFIG_D=\"y\"\n"
-				   "CONFIG_E=y\r\nXCONFIG_F=y\nCONFIG_G=y\nCONFIG_G=n\nCONFIG_H=\n"
-				   "CONFIG_LAST=y";
+	static const char text[] =
+		"CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=m\nCONFIG_D=\"y\"\n"
+		"CONFIG_E=y\r\nXCONFIG_F=y\nCONFIG_G=y\nCONFIG_G=n\nCONFIG_H=\n"
+		"CONFIG_I=y\n# CONFIG_I is not set\n# CONFIG_J is not set\nCONFIG_J=y\n"
+		"CONFIG_K=y\n# CONFIG_K is not set in ours\n## CONFIG_K is not set\n"
+		"CONFIG_LAST=y";
 	static const struct {
 		const char *option;
 		char value;
 	} cases[] = {{"CONFIG_A", 'y'}, {"CONFIG_B", 'n'}, {"CONFIG_C", 'm'}, {"CONFIG_D", 's'},
 		{"CONFIG_E", 'y'}, {"CONFIG_F", 'n'}, {"CONFIG_G", 'n'}, {"CONFIG_H", 's'},
-		{"CONFIG_LAST", 'y'}, {"CONFIG_", 'n'}, {"CONFIG_ABSENT", 'n'}};
+		{"CONFIG_I", 'n'}, {"CONFIG_J", 'y'}, {"CONFIG_K", 'y'}, {"CONFIG_LAST", 'y'},
+		{"CONFIG_", 'n'}, {"CONFIG_ABSENT", 'n'}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		assert_int_equal(

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kconfig/config_text.h"
+#include "kernel/config_text.h"
 
 #include <errno.h>
 #include <string.h>
@@ -50,6 +50,11 @@ static void take_comment(const char *at, const char *end, struct config_line *li
 	}
 }
 
+struct config_reader config_reader(const char *text, size_t size)
+{
+	return (struct config_reader){text, size > 0 ? text + size : text, 0};
+}
+
 int config_line_next(struct config_reader *reader, struct config_line *line)
 {
 	const char *at = reader->at, *end, *stop;
@@ -76,4 +81,46 @@ int config_line_next(struct config_reader *reader, struct config_line *line)
 	line->value = at + 1;
 	line->value_size = (size_t)(end - at) - 1;
 	return 1;
+}
+
+/* Whether @at is where a line begins, or behind the "# " of one that is not set: its start. */
+static const char *line_start(const char *text, const char *at)
+{
+	if (at - text >= 2 && at[-1] == ' ' && at[-2] == '#')
+		at -= 2;
+	return at == text || at[-1] == '\n' ? at : NULL;
+}
+
+const char *kernel_config_text(
+	const char *text, size_t size, const char *option, size_t *ret_length)
+{
+	size_t length = strlen(option);
+	struct config_reader reader = config_reader(text, size);
+	const char *value = NULL, *found;
+
+	/* Searched for, not read line by line: a start of a machine asks for dozens of options. */
+	while (reader.at < reader.end &&
+		(found = memmem(reader.at, (size_t)(reader.end - reader.at), option, length)) !=
+			NULL) {
+		const char *start = line_start(text, found);
+		struct config_line line;
+
+		reader.at = start != NULL ? start : found + length;
+		if (start == NULL || config_line_next(&reader, &line) <= 0 ||
+			line.option != found || line.option_size != length)
+			continue;
+		value = *start != '#' ? line.value : NULL;
+		*ret_length = line.value_size;
+	}
+	return value;
+}
+
+char kernel_config_value(const char *text, size_t size, const char *option)
+{
+	size_t length = 0;
+	const char *value = kernel_config_text(text, size, option, &length);
+
+	if (value == NULL)
+		return 'n';
+	return length == 1 && memchr("ymn", *value, 3) != NULL ? *value : 's';
 }
