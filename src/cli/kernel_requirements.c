@@ -40,9 +40,11 @@ static void print_one(const struct kernel_requirement *one)
 	if (one->alternatives != NULL)
 		printf("    or %s\n", one->alternatives);
 	if (one->since != 0)
-		printf("    from %u.%u on\n", one->since / 1000, one->since % 1000);
+		printf("    from %u.%u on\n", KERNEL_VERSION_MAJOR(one->since),
+			KERNEL_VERSION_MINOR(one->since));
 	if (one->until != 0)
-		printf("    before %u.%u\n", one->until / 1000, one->until % 1000);
+		printf("    before %u.%u\n", KERNEL_VERSION_MAJOR(one->until),
+			KERNEL_VERSION_MINOR(one->until));
 }
 
 static void print_arguments(const struct kernel_profile *profile)

@@ -29,9 +29,11 @@ static void print_option(FILE *to, const struct kernel_requirement *one)
 		fputc('`', to);
 	}
 	if (one->since != 0)
-		fprintf(to, " from %u.%u", one->since / 1000, one->since % 1000);
+		fprintf(to, " from %u.%u", KERNEL_VERSION_MAJOR(one->since),
+			KERNEL_VERSION_MINOR(one->since));
 	if (one->until != 0)
-		fprintf(to, " before %u.%u", one->until / 1000, one->until % 1000);
+		fprintf(to, " before %u.%u", KERNEL_VERSION_MAJOR(one->until),
+			KERNEL_VERSION_MINOR(one->until));
 	fprintf(to, " | %s%s | %s%s%s | ", kernel_feature_name(one->feature),
 		one->optional ? " (wish)" : "", one->module != NULL ? "`" : "",
 		one->module != NULL ? one->module : "", one->module != NULL ? "`" : "");

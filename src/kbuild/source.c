@@ -14,7 +14,7 @@
 #include "base/strbuf.h"
 #include "kbuild/apt.h"
 #include "kbuild/source_cache.h"
-#include "kernel/find.h"
+#include "kernel/release.h"
 
 #define DEFAULT_PACKAGE "linux-source-6.1"
 #define PACKAGE_PREFIX  "apt:"
@@ -27,66 +27,6 @@ void source_done(struct kernel_source *source)
 	free(source->version);
 	free(source->origin);
 	*source = KERNEL_SOURCE_NONE;
-}
-
-/* What stands behind "NAME =" in the line that starts so; "" when there is none. */
-static char *makefile_value(const char *text, size_t size, const char *name)
-{
-	size_t length = strlen(name);
-	const char *end = text + size;
-
-	for (const char *line = text; line < end;) {
-		const char *stop = memchr(line, '\n', (size_t)(end - line));
-		const char *at = line + length;
-
-		stop = stop != NULL ? stop : end;
-		if ((size_t)(stop - line) > length && memcmp(line, name, length) == 0) {
-			while (at < stop && (*at == ' ' || *at == '\t'))
-				at++;
-			if (at < stop && *at == '=') {
-				at++;
-				while (at < stop && (*at == ' ' || *at == '\t'))
-					at++;
-				while (stop > at &&
-					(stop[-1] == ' ' || stop[-1] == '\t' || stop[-1] == '\r'))
-					stop--;
-				return strndup(at, (size_t)(stop - at));
-			}
-		}
-		line = stop + 1;
-	}
-	return strdup("");
-}
-
-static bool is_version_part(const char *text)
-{
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				      "0123456789._-";
-
-	return strlen(text) < 32 && strspn(text, allowed) == strlen(text);
-}
-
-int source_version(const char *makefile, size_t size, char **ret_version, struct caisson_error *err)
-{
-	static const char *const names[] = {"VERSION", "PATCHLEVEL", "SUBLEVEL", "EXTRAVERSION"};
-	_cleanup_strbuf_ struct strbuf version = STRBUF_INIT;
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		_cleanup_free_ char *value = makefile_value(makefile, size, names[i]);
-
-		if (value == NULL)
-			return caisson_fail(err, ENOMEM, "read a Makefile");
-		if (!is_version_part(value) ||
-			(i < 2 &&
-				(value[0] == '\0' || strspn(value, "0123456789") != strlen(value))))
-			return caisson_refuse(err, EINVAL,
-				"its Makefile does not say which version of Linux it is");
-		if (value[0] != '\0' && (i == 1 || i == 2))
-			strbuf_add_char(&version, '.');
-		strbuf_add_string(&version, value);
-	}
-	*ret_version = strbuf_take(&version);
-	return *ret_version != NULL ? 0 : caisson_fail(err, ENOMEM, "read a Makefile");
 }
 
 /* "6.1" is the version of 6.1.192, and not of 6.12. */
@@ -114,7 +54,7 @@ static int examine(struct kernel_source *source, const char *wanted, struct cais
 	r = read_file(makefile, MAKEFILE_MOST, &text, err);
 	if (r < 0)
 		return r;
-	r = source_version(text.data != NULL ? text.data : "", text.size, &source->version, err);
+	r = kernel_makefile_release(text.data, text.size, &source->version, err);
 	if (r < 0)
 		return caisson_wrap(err, "%s is no kernel source", source->origin);
 	if (wanted != NULL && !is_of_version(source->version, wanted))
@@ -263,14 +203,14 @@ static int default_package(char **ret_package, struct caisson_error *err)
 /* "6.1.192": linux-source-6.1. */
 static int package_of_version(const char *version, char **ret_package, struct caisson_error *err)
 {
-	size_t major = strspn(version, "0123456789"), minor = 0;
+	unsigned int number;
+	const char *behind = kernel_version_parse(version, &number);
 
-	if (major > 0 && version[major] == '.')
-		minor = strspn(version + major + 1, "0123456789");
-	if (minor == 0 || strchr(".-", version[major + 1 + minor]) == NULL || strlen(version) > 64)
+	if (behind == NULL || strchr(".-", *behind) == NULL || strlen(version) > 64)
 		return caisson_refuse(
 			err, EINVAL, "'%s' is no version of Linux: 6.1, or 6.1.192", version);
-	*ret_package = format_string("linux-source-%.*s", (int)(major + 1 + minor), version);
+	*ret_package = format_string(
+		"linux-source-%u.%u", KERNEL_VERSION_MAJOR(number), KERNEL_VERSION_MINOR(number));
 	return *ret_package != NULL ? 0 : caisson_fail(err, ENOMEM, "look for a kernel's source");
 }
 

@@ -38,9 +38,5 @@ struct kernel_source {
 int source_open(const struct state *state, const struct source_options *options,
 	struct kernel_source *ret_source, struct caisson_error *err);
 void source_done(struct kernel_source *source);
-/* VERSION, PATCHLEVEL, SUBLEVEL and EXTRAVERSION out of the text of a kernel's Makefile: "6.1.192".
-   -EINVAL when there is none. */
-int source_version(
-	const char *makefile, size_t size, char **ret_version, struct caisson_error *err);
 
 #define _cleanup_source_ _cleanup_(source_done)

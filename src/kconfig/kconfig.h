@@ -36,9 +36,6 @@ struct kconfig_reader {
 	void *userdata;
 };
 
-/* The version that a source's Makefile gives: "6.1.192", "6.12.0-rc3". -EINVAL when the folder has
-   no kernel's source. @ret_version is the caller's. */
-int kernel_source_version(const char *source, char **ret_version, struct caisson_error *err);
 /* Reads all of a source folder's Kconfig files. */
 int kconfig_open(const char *source, struct kconfig **ret_tree, struct caisson_error *err);
 /* The same from elsewhere; it begins with the file "Kconfig". */

@@ -10,6 +10,7 @@
 
 #include "base/io.h"
 #include "kconfig/expr.h"
+#include "kernel/release.h"
 
 enum {
 	FILE_MOST = 4 << 20,
@@ -307,75 +308,23 @@ static int read_below(
 	return fd < 0 ? fd : read_to_end(fd, FILE_MOST, path, text, err);
 }
 
-/* The number or text behind "NAME =" at the start of a line; NULL when the file has none. */
-static char *makefile_value(const char *text, const char *name)
-{
-	size_t size = strlen(name);
-
-	for (const char *line = text; line != NULL && *line != '\0';
-		line = strchr(line, '\n') != NULL ? strchr(line, '\n') + 1 : NULL) {
-		const char *at = line + size;
-
-		if (strncmp(line, name, size) != 0)
-			continue;
-		at += strspn(at, " \t");
-		if (*at++ != '=')
-			continue;
-		at += strspn(at, " \t");
-		return strndup(at, strcspn(at, " \t\r\n"));
-	}
-	return NULL;
-}
-
-static bool is_number(const char *text)
-{
-	return text != NULL && *text != '\0' && strlen(text) <= 5 &&
-	       strspn(text, "0123456789") == strlen(text);
-}
-
-static int refuse_source(const char *source, const char *what, struct caisson_error *err)
-{
-	return caisson_refuse(
-		err, EINVAL, "%s is not the source of a Linux kernel: %s", source, what);
-}
-
-static int version_below(
-	int folder, const char *source, char **ret_version, struct caisson_error *err)
+static int release_below(
+	int folder, const char *source, char **ret_release, struct caisson_error *err)
 {
 	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
-	_cleanup_free_ char *version = NULL, *patch = NULL, *sub = NULL, *extra = NULL;
 	_cleanup_close_ int makefile = open_below(folder, "Makefile", err);
-	char *whole;
 	int r;
 
 	if (makefile == -ENOENT)
-		return refuse_source(source, "it has no Makefile", err);
+		return caisson_refuse(err, EINVAL,
+			"%s is not the source of a Linux kernel: it has no Makefile", source);
 	if (makefile < 0)
 		return makefile;
 	r = read_to_end(makefile, MAKEFILE_MOST, "Makefile", &text, err);
 	if (r < 0)
 		return r;
-	version = makefile_value(text.data != NULL ? text.data : "", "VERSION");
-	patch = makefile_value(text.data != NULL ? text.data : "", "PATCHLEVEL");
-	sub = makefile_value(text.data != NULL ? text.data : "", "SUBLEVEL");
-	extra = makefile_value(text.data != NULL ? text.data : "", "EXTRAVERSION");
-	if (!is_number(version) || !is_number(patch) || !is_number(sub))
-		return refuse_source(source, "its Makefile gives no version", err);
-	if (extra != NULL && strlen(extra) > 32)
-		return refuse_source(source, "its Makefile gives no version that can be", err);
-	whole = format_string("%s.%s.%s%s", version, patch, sub, extra != NULL ? extra : "");
-	if (whole == NULL)
-		return caisson_fail(err, ENOMEM, "read %s/Makefile", source);
-	text_flatten(whole);
-	*ret_version = whole;
-	return 0;
-}
-
-int kernel_source_version(const char *source, char **ret_version, struct caisson_error *err)
-{
-	_cleanup_close_ int folder = open_file(source, O_RDONLY | O_DIRECTORY, 0, err);
-
-	return folder < 0 ? folder : version_below(folder, source, ret_version, err);
+	r = kernel_makefile_release(text.data, text.size, ret_release, err);
+	return r < 0 ? caisson_wrap(err, "%s is not the source of a Linux kernel", source) : 0;
 }
 
 int kconfig_open(const char *source, struct kconfig **ret_tree, struct caisson_error *err)
@@ -387,7 +336,7 @@ int kconfig_open(const char *source, struct kconfig **ret_tree, struct caisson_e
 
 	if (folder < 0)
 		return folder;
-	r = version_below(folder, source, &version, err);
+	r = release_below(folder, source, &version, err);
 	if (r < 0)
 		return r;
 	r = kconfig_read(&reader, version, ret_tree, err);

@@ -9,6 +9,7 @@
 
 #include "kconfig/kconfig.h"
 #include "kconfig/pool.h"
+#include "kernel/release.h"
 
 /* n, m and y as the kernel's documentation counts them (Documentation/kbuild/kconfig-language.rst,
    "Menu dependencies"): "and" is the least, "or" the most, "not" is 2 minus. */
@@ -93,7 +94,7 @@ struct kconfig_symbol {
 
 struct kconfig {
 	struct pool pool;
-	char version[64];
+	char version[KERNEL_RELEASE_SIZE];
 	struct kconfig_symbol **symbols; /* by index */
 	size_t count, capacity;
 	uint32_t *buckets; /* index + 1; a power of two of them */

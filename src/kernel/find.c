@@ -12,6 +12,7 @@
 #include "base/strbuf.h"
 #include "kernel/image.h"
 #include "kernel/installed.h"
+#include "kernel/release.h"
 
 void kernel_done(struct kernel *kernel)
 {
@@ -21,60 +22,6 @@ void kernel_done(struct kernel *kernel)
 	free(kernel->config);
 	free(kernel->vmlinux);
 	*kernel = KERNEL_NONE;
-}
-
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-/* Compares two runs of digits of any length and steps over them. */
-static int compare_numbers(const char **a, const char **b)
-{
-	size_t length_a, length_b;
-	int r;
-
-	while (**a == '0')
-		(*a)++;
-	while (**b == '0')
-		(*b)++;
-	for (length_a = 0; is_digit((*a)[length_a]);)
-		length_a++;
-	for (length_b = 0; is_digit((*b)[length_b]);)
-		length_b++;
-	if (length_a != length_b)
-		return length_a < length_b ? -1 : 1;
-	r = memcmp(*a, *b, length_a);
-	*a += length_a;
-	*b += length_b;
-	return r;
-}
-
-/* A pre-release comes before what it leads to. */
-static bool is_pre_release(const char *text)
-{
-	return text[0] == '~' || (strncmp(text, "-rc", 3) == 0 && is_digit(text[3]));
-}
-
-int kernel_release_compare(const char *a, const char *b)
-{
-	for (;;) {
-		if (is_pre_release(a) != is_pre_release(b))
-			return is_pre_release(a) ? -1 : 1;
-		if (is_digit(*a) && is_digit(*b)) {
-			int r = compare_numbers(&a, &b);
-
-			if (r != 0)
-				return r;
-			continue;
-		}
-		if (*a != *b)
-			return (unsigned char)*a < (unsigned char)*b ? -1 : 1;
-		if (*a == '\0')
-			return 0;
-		a++;
-		b++;
-	}
 }
 
 static bool is_folder(const char *path)

@@ -64,16 +64,12 @@ static const char *keep(struct reader *reader, const char *text)
 /* "5.18" */
 static int parse_version(struct reader *reader, const char *text, unsigned int *ret_version)
 {
-	char *end;
-	unsigned long major = strtoul(text, &end, 10), minor;
+	unsigned int version;
+	const char *behind = kernel_version_parse(text, &version);
 
-	if (end == text || *end != '.' || major > 99)
+	if (behind == NULL || *behind != '\0')
 		return bad(reader, "this is no version", text);
-	text = end + 1;
-	minor = strtoul(text, &end, 10);
-	if (end == text || *end != '\0' || minor > 999)
-		return bad(reader, "this is no version", text);
-	*ret_version = KERNEL_VERSION((unsigned int)major, (unsigned int)minor);
+	*ret_version = version;
 	return 0;
 }
 

@@ -16,7 +16,7 @@ enum {
 	SETUP_SECTS = 0x1f1,
 	HEADER_MAGIC = 0x202,
 	HEADER_VERSION = 0x206,
-	KERNEL_VERSION = 0x20e,
+	HEADER_RELEASE = 0x20e,
 	PAYLOAD_OFFSET = 0x248,
 	PAYLOAD_LENGTH = 0x24c,
 	HEADER_END = 0x250,
@@ -25,16 +25,6 @@ enum {
 
 enum { SCAN_CHUNK = 1 << 20 };
 static const uint64_t scan_most = 512ull << 20;
-
-bool kernel_release_valid(const char *release)
-{
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				      "0123456789._+~-";
-	size_t length = strlen(release);
-
-	return length > 0 && length < KERNEL_RELEASE_SIZE && release[0] >= '0' &&
-	       release[0] <= '9' && strspn(release, allowed) == length;
-}
 
 /* Copies the word at @text, which ends at a space or NUL within @size bytes. */
 static bool take_release(const uint8_t *text, size_t size, char ret_release[KERNEL_RELEASE_SIZE])
@@ -58,7 +48,7 @@ static int read_bzimage(int fd, const char *what, const uint8_t header[static HE
 	struct kernel_image *image, struct caisson_error *err)
 {
 	uint64_t setup = (header[SETUP_SECTS] != 0 ? header[SETUP_SECTS] : 4) + 1u;
-	uint64_t at = get_le16(header + KERNEL_VERSION) + 0x200u;
+	uint64_t at = get_le16(header + HEADER_RELEASE) + 0x200u;
 	uint8_t release[KERNEL_RELEASE_SIZE + 1] = {0};
 	int r;
 
@@ -66,7 +56,7 @@ static int read_bzimage(int fd, const char *what, const uint8_t header[static HE
 	setup *= SECTOR;
 	if (setup > image->size)
 		return caisson_refuse(err, ENOEXEC, "%s is cut: its setup code is not whole", what);
-	if (get_le16(header + KERNEL_VERSION) == 0 || at >= setup)
+	if (get_le16(header + HEADER_RELEASE) == 0 || at >= setup)
 		return caisson_refuse(err, ENOEXEC, "%s does not say which release it is", what);
 	r = pread_all(fd, release, MIN(setup - at, (uint64_t)KERNEL_RELEASE_SIZE), at, what, err);
 	if (r < 0)

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define KERNEL_RELEASE_SIZE 65 /* __NEW_UTS_LEN and its NUL */
+#include "kernel/release.h"
 
 enum kernel_image_form {
 	KERNEL_IMAGE_BZIMAGE,
@@ -23,8 +23,6 @@ struct kernel_image {
 	uint64_t payload_size;
 };
 
-/* A release that can be part of a path: it starts with a digit and has no slash. */
-bool kernel_release_valid(const char *release);
 /* Reads the form of @fd and, of a bzImage, its header. -ENOEXEC when it is no kernel. */
 int kernel_image_read(
 	int fd, const char *what, struct kernel_image *ret_image, struct caisson_error *err);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kernel/requirements.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/macros.h"
@@ -60,15 +59,4 @@ bool kernel_requirement_applies(const struct kernel_requirement *requirement, un
 {
 	return version == 0 || ((requirement->since == 0 || version >= requirement->since) &&
 				       (requirement->until == 0 || version < requirement->until));
-}
-
-unsigned int kernel_release_version(const char *release)
-{
-	char *end;
-	unsigned long major = strtoul(release, &end, 10), minor;
-
-	if (end == release || *end != '.' || major > 99)
-		return 0;
-	minor = strtoul(end + 1, NULL, 10);
-	return minor > 999 ? 0 : KERNEL_VERSION((unsigned int)major, (unsigned int)minor);
 }

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernel/release.h"
+
 /* What asks something of a kernel. The order is that of features.c. */
 enum kernel_feature {
 	KERNEL_BASE = 1 << 0, /* the boot archive, images, virtio block and console */
@@ -42,9 +44,6 @@ const struct kernel_feature_name *kernel_features(size_t *ret_count);
 unsigned int kernel_feature_bits(const char *name);
 /* "volume"; "build" for 0, which is no feature but our own kernels' making. */
 const char *kernel_feature_name(unsigned int feature);
-
-/* Versions as one number that can be compared: major and minor. */
-#define KERNEL_VERSION(major, minor) ((major)*1000u + (minor))
 
 /*
  * One option, wanted for one reason. An option that two features want is in the table twice. The
@@ -94,5 +93,3 @@ bool kernel_profile_overrides(const struct kernel_profile *profile,
 	const struct kernel_requirement *requirement, unsigned int version);
 /* Whether a kernel of @version (KERNEL_VERSION(); 0: not known) has the option at all. */
 bool kernel_requirement_applies(const struct kernel_requirement *requirement, unsigned int version);
-/* KERNEL_VERSION() of a release ("6.1.0-56-cloud-amd64") or 0. */
-unsigned int kernel_release_version(const char *release);

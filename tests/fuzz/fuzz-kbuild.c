@@ -11,8 +11,8 @@
 #include "base/path.h"
 #include "fuzz.h"
 #include "kbuild/make_log.h"
-#include "kbuild/source.h"
 #include "kbuild/unpack.h"
+#include "kernel/release.h"
 
 /* Into a folder in a folder: nothing may come up beside it. */
 static void unpack(int fd)
@@ -43,7 +43,8 @@ static void read_texts(const char *text, size_t size)
 	struct make_log log = {.fd = -1, .line = STRBUF_INIT};
 	_cleanup_free_ char *version = NULL;
 
-	if (source_version(text, size, &version, NULL) == 0 && strchr(version, '/') != NULL)
+	if (kernel_makefile_release(text, size, &version, NULL) == 0 &&
+		strchr(version, '/') != NULL)
 		abort();
 	make_log_add(&log, text, size);
 	if (log.line.size > 2 * MAKE_LINE_SIZE)

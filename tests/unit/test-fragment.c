@@ -157,6 +157,11 @@ static void test_profiles(void **state _unused_)
 	assert_int_equal(kernel_release_version("6.1.0-56-cloud-amd64"), KERNEL_VERSION(6, 1));
 	assert_int_equal(kernel_release_version("x"), 0);
 	assert_int_equal(kernel_release_version("6"), 0);
+	assert_int_equal(kernel_release_version("6."), 0);
+	assert_int_equal(kernel_release_version("6.-1"), 0);
+	assert_int_equal(kernel_release_version(" 6.1"), 0);
+	assert_int_equal(kernel_release_version("6.1000"), 0);
+	assert_int_equal(kernel_release_version("4294967302.1"), 0);
 	assert_int_equal(kernel_feature_bits("q35"), KERNEL_BASE | KERNEL_PCI);
 	assert_string_equal(kernel_feature_name(KERNEL_VSOCK), "vsock");
 }

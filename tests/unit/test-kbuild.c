@@ -12,10 +12,10 @@
 #include "base/strbuf.h"
 #include "kbuild/install.h"
 #include "kbuild/make_log.h"
-#include "kbuild/source.h"
 #include "kbuild/toolchain.h"
 #include "kbuild/unpack.h"
 #include "kernel/installed.h"
+#include "kernel/release.h"
 #include "test.h"
 
 /* One entry of an archive. */
@@ -301,7 +301,8 @@ static void test_version(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		_cleanup_free_ char *version = NULL;
 		struct caisson_error err = {0};
-		int r = source_version(cases[i].text, strlen(cases[i].text), &version, &err);
+		int r = kernel_makefile_release(
+			cases[i].text, strlen(cases[i].text), &version, &err);
 
 		if (cases[i].version == NULL) {
 			assert_refused(r, &err, EINVAL);
