@@ -43,10 +43,10 @@ static inline bool strbuf_ok(const struct strbuf *buffer)
 
 #define _cleanup_strbuf_ _cleanup_(strbuf_done)
 
-/* asprintf() that returns the text or NULL. */
 /* Makes one line of @text that a terminal only shows, whatever a stranger put into it: control
    characters become '?'. */
 void text_flatten(char *text);
+/* asprintf() that returns the text or NULL. */
 char *format_string(const char *format, ...) _printf_(1, 2);
 
 /* A growing, NULL-terminated array of owned strings. */

@@ -15,7 +15,8 @@
 
 #include "base/io.h"
 #include "base/strbuf.h"
-#include "kbuild/unpack_filters.h"
+#include "kbuild/unpack_archive.h"
+#include "kernel/uncompress.h"
 
 /* Linux 6.12 has 92000 entries with 1.5 GB. */
 #define ENTRIES_MOST 1000000u
@@ -362,7 +363,7 @@ int unpack_source(int fd, const char *what, int root, const struct kbuild_watch 
 		return caisson_fail(err, errno, "read %s", what);
 	unpacking.input = (uint64_t)st.st_size;
 	unpacking.archive = archive_read_new();
-	if (unpacking.archive == NULL || !unpack_filters(unpacking.archive) ||
+	if (unpacking.archive == NULL || !uncompress_filters(unpacking.archive) ||
 		archive_read_support_format_tar(unpacking.archive) != ARCHIVE_OK)
 		return out_of_memory(&unpacking, err);
 	if (archive_read_open_fd(unpacking.archive, fd, UNPACK_CHUNK) != ARCHIVE_OK)

@@ -9,7 +9,8 @@
 #include "base/io.h"
 #include "base/macros.h"
 #include "kbuild/unpack.h"
-#include "kbuild/unpack_filters.h"
+#include "kbuild/unpack_archive.h"
+#include "kernel/uncompress.h"
 
 #define FILE_MOST (UINT64_C(4) << 30)
 
@@ -65,7 +66,7 @@ static int search_data(struct archive *outer, const char *what, const char *name
 	struct archive_entry *entry;
 	int r;
 
-	if (inner == NULL || !unpack_filters(inner) ||
+	if (inner == NULL || !uncompress_filters(inner) ||
 		archive_read_support_format_tar(inner) != ARCHIVE_OK)
 		return caisson_fail(err, ENOMEM, "unpack %s", what);
 	if (archive_read_open(inner, outer, NULL, read_member, NULL) != ARCHIVE_OK)

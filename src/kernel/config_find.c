@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Where the configuration of a kernel is: in it, beside it, or with the system that runs it. */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/utsname.h>
 
@@ -18,13 +17,9 @@ void kernel_config_done(struct kernel_config *config)
 
 static int read_path(const char *path, struct kernel_config *config, struct caisson_error *err)
 {
-	_cleanup_close_ int fd = open_file(path, O_RDONLY | O_NONBLOCK, 0, err);
+	_cleanup_close_ int fd = kernel_file_open(path, err);
 	int r;
 
-	if (fd == -EACCES)
-		caisson_hint(err,
-			"kernels under /boot can be closed to users: copy it to where you "
-			"can read it, or chmod a+r it");
 	if (fd < 0)
 		return fd;
 	r = kernel_config_read_fd(fd, path, &config->text, &config->where, err);

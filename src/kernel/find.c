@@ -82,17 +82,24 @@ static int find_config(const char *root, struct kernel *kernel, struct caisson_e
 	return r;
 }
 
-static int read_release(const char *path, char **ret_release, struct caisson_error *err)
+int kernel_file_open(const char *path, struct caisson_error *err)
 {
-	_cleanup_close_ int fd = open_file(path, O_RDONLY | O_NONBLOCK, 0, err);
-	struct kernel_image image;
-	char *release;
-	int r;
+	int fd = open_file(path, O_RDONLY | O_NONBLOCK, 0, err);
 
 	if (fd == -EACCES)
 		caisson_hint(err,
 			"kernels under /boot can be closed to users: copy it to where you "
 			"can read it, or chmod a+r it");
+	return fd;
+}
+
+static int read_release(const char *path, char **ret_release, struct caisson_error *err)
+{
+	_cleanup_close_ int fd = kernel_file_open(path, err);
+	struct kernel_image image;
+	char *release;
+	int r;
+
 	if (fd < 0)
 		return fd;
 	r = kernel_image_read(fd, path, &image, err);
@@ -109,9 +116,12 @@ static int read_release(const char *path, char **ret_release, struct caisson_err
 
 static int take_modules(struct kernel *kernel, const char *modules, struct caisson_error *err)
 {
-	if (!is_folder(modules))
+	struct stat st;
+	bool there = stat(modules, &st) == 0;
+
+	if (!there || !S_ISDIR(st.st_mode))
 		return caisson_fail(
-			err, errno != 0 ? errno : ENOTDIR, "open the modules folder %s", modules);
+			err, there ? ENOTDIR : errno, "open the modules folder %s", modules);
 	kernel->modules = strdup(modules);
 	return kernel->modules != NULL ? 0 : caisson_fail(err, ENOMEM, "find a kernel");
 }

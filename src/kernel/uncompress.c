@@ -46,17 +46,14 @@ static la_ssize_t source_read(struct archive *archive, void *userdata, const voi
 	return (la_ssize_t)size;
 }
 
-/* Not archive_read_support_filter_all(): that one also starts programs (lzop, lrzip, grzip). */
-static bool support_filters(struct archive *archive)
+bool uncompress_filters(struct archive *archive)
 {
 	return archive_read_support_filter_gzip(archive) == ARCHIVE_OK &&
 	       archive_read_support_filter_bzip2(archive) == ARCHIVE_OK &&
 	       archive_read_support_filter_lzma(archive) == ARCHIVE_OK &&
 	       archive_read_support_filter_xz(archive) == ARCHIVE_OK &&
 	       archive_read_support_filter_lz4(archive) == ARCHIVE_OK &&
-	       archive_read_support_filter_zstd(archive) == ARCHIVE_OK &&
-	       archive_read_support_format_raw(archive) == ARCHIVE_OK &&
-	       archive_read_support_format_empty(archive) == ARCHIVE_OK;
+	       archive_read_support_filter_zstd(archive) == ARCHIVE_OK;
 }
 
 static int damaged(struct archive *archive, const char *what, struct caisson_error *err)
@@ -102,7 +99,9 @@ static int uncompress_source(struct source *source, uint64_t most, const char *w
 	struct archive_entry *entry;
 	int r;
 
-	if (archive == NULL || !support_filters(archive))
+	if (archive == NULL || !uncompress_filters(archive) ||
+		archive_read_support_format_raw(archive) != ARCHIVE_OK ||
+		archive_read_support_format_empty(archive) != ARCHIVE_OK)
 		return caisson_fail(err, ENOMEM, "uncompress %s", what);
 	if (archive_read_open(archive, source, NULL, source_read, NULL) != ARCHIVE_OK)
 		return damaged(archive, what, err);
@@ -138,7 +137,7 @@ int uncompress_range(int fd, uint64_t offset, uint64_t size, uint64_t most, cons
 	return uncompress_source(source, most, what, sink, ret_used, err);
 }
 
-int uncompress_to_strbuf(void *userdata, const void *data, size_t size, struct caisson_error *err)
+static int to_strbuf(void *userdata, const void *data, size_t size, struct caisson_error *err)
 {
 	struct strbuf *buffer = userdata;
 
@@ -149,7 +148,7 @@ int uncompress_to_strbuf(void *userdata, const void *data, size_t size, struct c
 int uncompress_data(const void *data, size_t size, uint64_t most, const char *what,
 	struct strbuf *buffer, uint64_t *ret_used, struct caisson_error *err)
 {
-	struct uncompress_sink sink = {uncompress_to_strbuf, buffer};
+	struct uncompress_sink sink = {to_strbuf, buffer};
 	_cleanup_free_ struct source *source = malloc(sizeof(*source));
 
 	if (source == NULL)

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <caisson/error.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,5 +27,9 @@ int uncompress_range(int fd, uint64_t offset, uint64_t size, uint64_t most, cons
 /* The same from memory, appended to @buffer. */
 int uncompress_data(const void *data, size_t size, uint64_t most, const char *what,
 	struct strbuf *buffer, uint64_t *ret_used, struct caisson_error *err);
-/* A sink that appends to the struct strbuf in @userdata. */
-int uncompress_to_strbuf(void *userdata, const void *data, size_t size, struct caisson_error *err);
+
+struct archive;
+/* For readers of archives: those forms, and not archive_read_support_filter_all(), which also
+   starts programs (lzop, lrzip, grzip). False when memory runs out, or libarchive has not got them
+   all. */
+bool uncompress_filters(struct archive *archive);

@@ -230,6 +230,7 @@ static void test_find(void **state)
 
 		assert_refused(
 			kernel_find_below(root, bare, "/nowhere", &kernel, &err), &err, ENOENT);
+		assert_refused(kernel_find_below(root, bare, noise, &kernel, &err), &err, ENOTDIR);
 		assert_refused(kernel_find_below(root, noise, NULL, &kernel, &err), &err, ENOEXEC);
 		assert_refused(
 			kernel_find_below(root, "/dev/null", NULL, &kernel, &err), &err, EINVAL);
