@@ -13,6 +13,8 @@
 #include "base/path.h"
 #include "base/process.h"
 #include "kbuild/configure_judge.h"
+#include "kbuild/make_command.h"
+#include "kbuild/toolchain.h"
 
 enum {
 	CONFIG_MOST = 16 << 20,
@@ -45,43 +47,19 @@ static void run_done(struct run *run)
 	free(run->settled);
 }
 
-int configure_check_programs(const char *const programs[], struct caisson_error *err)
-{
-	_cleanup_strbuf_ struct strbuf names = STRBUF_INIT, packages = STRBUF_INIT;
-	unsigned int missing = 0;
-
-	for (size_t i = 0; programs[i] != NULL; i += 2) {
-		_cleanup_free_ char *path = NULL;
-
-		if (program_find(programs[i], &path, NULL) == 0)
-			continue;
-		strbuf_add_format(&names, "%s%s", missing++ > 0 ? ", " : "", programs[i]);
-		strbuf_add_format(&packages, " %s", programs[i + 1]);
-	}
-	if (missing == 0)
-		return 0;
-	if (!strbuf_ok(&names) || !strbuf_ok(&packages))
-		return caisson_fail(err, ENOMEM, "look for programs");
-	(void)caisson_refuse(err, ENOENT,
-		"a kernel cannot be configured without %s, which %s not installed", names.data,
-		missing == 1 ? "is" : "are");
-	return caisson_hint(err, "on Debian: apt install%s", packages.data);
-}
-
-/* The kernel's Makefile takes no folder that make would read as several words. */
 static int absolute(const char *path, char **ret_path, struct caisson_error *err)
 {
 	char *whole = realpath(path, NULL);
+	int r;
 
 	if (whole == NULL)
 		return caisson_fail(err, errno, "open %s", path);
-	if (strpbrk(whole, " \t\n:#$%\\") != NULL) {
-		(void)caisson_refuse(err, EINVAL, "a kernel cannot be built in %s", whole);
+	r = make_path_check(whole, err);
+	if (r < 0)
 		free(whole);
-		return caisson_hint(err, "no blank and none of : # $ %% \\ may be in its path");
-	}
-	*ret_path = whole;
-	return 0;
+	else
+		*ret_path = whole;
+	return r;
 }
 
 static int prepare(
@@ -205,14 +183,6 @@ static int publish(const struct run *run, struct caisson_error *err)
 	return 0;
 }
 
-static int check_programs(struct caisson_error *err)
-{
-	static const char *const programs[] = {"make", "make", "gcc", "gcc", "ld", "binutils",
-		"flex", "flex", "bison", "bison", NULL};
-
-	return configure_check_programs(programs, err);
-}
-
 int configure_run(const struct configure_options *options, struct configure_result *ret_result,
 	struct caisson_error *err)
 {
@@ -230,7 +200,7 @@ int configure_run(const struct configure_options *options, struct configure_resu
 	r = wanted_init(&wanted, options->profile, options->fragments,
 		kernel_release_version(result.version), err);
 	if (r == 0)
-		r = check_programs(err);
+		r = toolchain_check_kconfig(NULL, err);
 	if (r == 0)
 		r = prepare(options, &run, err);
 	if (r == 0)

@@ -72,7 +72,3 @@ int configure_run(const struct configure_options *options, struct configure_resu
 void configure_result_done(struct configure_result *result);
 
 #define _cleanup_configure_ _cleanup_(configure_result_done)
-
-/* -ENOENT naming those of @programs (NULL-terminated pairs of program and Debian package) that are
-   not installed. */
-int configure_check_programs(const char *const programs[], struct caisson_error *err);

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "kernel/config_text.h"
 #include "kernel/config.h"
+#include "kernel/config_text.h"
 
 struct judge {
 	const struct kconfig *tree;

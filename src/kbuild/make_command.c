@@ -2,6 +2,7 @@
 #include "kbuild/make_command.h"
 
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/process.h"
@@ -10,6 +11,23 @@ void make_command_done(struct make_command *command)
 {
 	strv_done(&command->words);
 	strv_done(&command->environment);
+}
+
+/* The top Makefile of Linux refuses blanks and colons itself. '#', '$' and '%' are make's, '=' is
+   gcc's, where the path stands in an option; the rest is the shell's. */
+int make_path_check(const char *path, struct caisson_error *err)
+{
+	static const char words[] = " :#$%=\\\"'`;&|<>()[]{}*?";
+	const char *at = path;
+
+	while (*at != '\0' && (unsigned char)*at >= ' ' && *at != 0x7f &&
+		strchr(words, *at) == NULL)
+		at++;
+	if (*at == '\0')
+		return 0;
+	caisson_refuse(err, EINVAL, "a kernel cannot be built in %s", path);
+	return caisson_hint(
+		err, "no blank, no control character and none of %s may be in its path", words + 1);
 }
 
 /* "Mon Nov 16 10:17:40 UTC 2026", as date(1) has it without a locale. */

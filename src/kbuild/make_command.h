@@ -10,6 +10,8 @@ struct make_command {
 	struct strv words, environment;
 };
 
+/* Whether make, and the shells that it starts, take the folder's path for one word: -EINVAL. */
+int make_path_check(const char *path, struct caisson_error *err);
 int make_command_init(struct make_command *command, const struct make *make,
 	const char *const targets[], struct caisson_error *err);
 void make_command_done(struct make_command *command);

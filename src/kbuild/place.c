@@ -15,6 +15,7 @@
 #include "base/path.h"
 #include "base/staging.h"
 #include "base/strbuf.h"
+#include "kbuild/make_command.h"
 
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 
@@ -106,11 +107,9 @@ int build_place_open(const struct state *state, const char *profile, const char 
 	place.folder = format_string("%s/%s-%.*s", builds, profile, (int)HASH_DIGITS, hex);
 	if (place.folder == NULL)
 		return out_of_memory(err);
-	if (strpbrk(place.folder, " :") != NULL)
-		return caisson_refuse(err, EINVAL,
-			"%s has a blank or a colon in its path, which make cannot handle",
-			place.folder);
-	r = name_parts(&place, err);
+	r = make_path_check(place.folder, err);
+	if (r == 0)
+		r = name_parts(&place, err);
 	if (r == 0)
 		r = make_directories(place.folder, 0700, err);
 	if (r == 0)

@@ -13,6 +13,7 @@
 #include "base/path.h"
 #include "base/strbuf.h"
 #include "kbuild/apt.h"
+#include "kbuild/make_command.h"
 #include "kbuild/source_cache.h"
 #include "kernel/release.h"
 
@@ -255,17 +256,17 @@ int source_open(const struct state *state, const struct source_options *options,
 		return caisson_refuse(
 			err, EINVAL, "'%s' is no SHA-256: 64 hexadecimal digits", hex);
 	r = state_folder(state, "kernel-sources", &cache, err);
+	/* Before anything is unpacked there. */
+	if (r == 0)
+		r = make_path_check(cache, err);
 	if (r == 0)
 		r = open_source(cache, options, &source, err);
+	if (r == 0)
+		r = make_path_check(source.folder, err);
 	if (r == 0)
 		r = examine(&source, options->version, err);
 	if (r < 0)
 		return r;
-	/* The top Makefile of Linux: "source directory cannot contain spaces or colons". */
-	if (strpbrk(source.folder, " :") != NULL)
-		return caisson_refuse(err, EINVAL,
-			"%s has a blank or a colon in its path, which make cannot handle",
-			source.folder);
 	log_debug(options->log, "the source of Linux %s is in %s", source.version, source.folder);
 	*ret_source = source;
 	source = KERNEL_SOURCE_NONE;

@@ -15,23 +15,24 @@ struct tool {
 	unsigned int need; /* 0: always */
 	const char *name;  /* of the program, or of the header */
 	const char *package;
+	bool kconfig; /* a configuration alone takes it, too */
 };
 
 /* What "strace -f -e execve" saw in builds of 6.1. make, the compiler and binutils first: without a
    compiler nothing can be said of headers. */
 static const struct tool tools[] = {
-	{0, "make", "make"},
-	{0, "gcc", "gcc"},
+	{0, "make", "make", true},
+	{0, "gcc", "gcc", true},
 	{0, "as", "binutils"},
-	{0, "ld", "binutils"},
+	{0, "ld", "binutils", true},
 	{0, "ar", "binutils"},
 	{0, "nm", "binutils"},
 	{0, "objcopy", "binutils"},
 	{0, "objdump", "binutils"},
 	{0, "readelf", "binutils"},
 	{0, "strip", "binutils"},
-	{0, "flex", "flex"},
-	{0, "bison", "bison"},
+	{0, "flex", "flex", true},
+	{0, "bison", "bison", true},
 	{0, "bc", "bc"},
 	{0, "awk", "mawk"},
 	{0, "sed", "sed"},
@@ -52,7 +53,7 @@ static const struct tool tools[] = {
 
 static const struct tool headers[] = {
 	/* stdio.h is of the C library, without which host programs cannot be made. */
-	{0, "stdio.h", "libc6-dev"},
+	{0, "stdio.h", "libc6-dev", true},
 	{TOOLCHAIN_LIBELF, "gelf.h", "libelf-dev"},
 	{TOOLCHAIN_OPENSSL, "openssl/opensslv.h", "libssl-dev"},
 	{TOOLCHAIN_NCURSES, "ncurses.h", "libncurses-dev"},
@@ -141,7 +142,8 @@ static void add_words(struct strbuf *text, const struct strv *words, const char 
 	}
 }
 
-static int refuse_missing(const struct missing *missing, struct caisson_error *err)
+static int refuse_missing(
+	const struct missing *missing, const char *done, struct caisson_error *err)
 {
 	_cleanup_strbuf_ struct strbuf names = STRBUF_INIT, packages = STRBUF_INIT;
 
@@ -151,32 +153,46 @@ static int refuse_missing(const struct missing *missing, struct caisson_error *e
 	if (!strv_ok(&missing->names) || !strv_ok(&missing->packages) || !strbuf_ok(&names) ||
 		!strbuf_ok(&packages))
 		return caisson_fail(err, ENOMEM, "look for the programs that build a kernel");
-	caisson_refuse(err, ENOENT, "a kernel cannot be built here: %s %s missing", names.data,
+	caisson_refuse(err, ENOENT, "a kernel cannot be %s here: %s %s missing", done, names.data,
 		missing->names.count > 1 ? "are" : "is");
 	return caisson_hint(err, "apt-get install%s", packages.data);
 }
 
-int toolchain_check(unsigned int needs, const char *folders, struct caisson_error *err)
+static bool is_needed(const struct tool *tool, unsigned int needs, bool kconfig)
+{
+	return kconfig ? tool->kconfig : tool->need == 0 || (tool->need & needs) != 0;
+}
+
+static int check(unsigned int needs, bool kconfig, const char *folders, struct caisson_error *err)
 {
 	struct missing missing = {STRV_INIT, STRV_INIT};
 	bool compiler = is_there("gcc", folders);
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(tools); i++) {
-		if ((tools[i].need == 0 || (tools[i].need & needs) != 0) &&
-			!is_there(tools[i].name, folders))
+		if (is_needed(&tools[i], needs, kconfig) && !is_there(tools[i].name, folders))
 			add_missing(&missing, &tools[i], false);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(headers); i++) {
-		if ((headers[i].need == 0 || (headers[i].need & needs) != 0) &&
+		if (is_needed(&headers[i], needs, kconfig) &&
 			(!compiler || !has_header(headers[i].name)))
 			add_missing(&missing, &headers[i], true);
 	}
 	if (missing.names.count > 0 || !strv_ok(&missing.names))
-		r = refuse_missing(&missing, err);
+		r = refuse_missing(&missing, kconfig ? "configured" : "built", err);
 	strv_done(&missing.names);
 	strv_done(&missing.packages);
 	return r;
+}
+
+int toolchain_check(unsigned int needs, const char *folders, struct caisson_error *err)
+{
+	return check(needs, false, folders, err);
+}
+
+int toolchain_check_kconfig(const char *folders, struct caisson_error *err)
+{
+	return check(0, true, folders, err);
 }
 
 int toolchain_version(const char *program, char **ret_version, struct caisson_error *err)

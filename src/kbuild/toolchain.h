@@ -29,5 +29,7 @@ unsigned int toolchain_needs(const char *config, size_t size);
 /* -ENOENT naming all that is missing, with the command that installs it on Debian. @folders: where
    programs are looked for, "/usr/bin:/bin"; NULL: where they are run from. */
 int toolchain_check(unsigned int needs, const char *folders, struct caisson_error *err);
+/* The same for a configuration alone. */
+int toolchain_check_kconfig(const char *folders, struct caisson_error *err);
 /* The first line that "@program --version" says; "" when it says nothing. Owned by the caller. */
 int toolchain_version(const char *program, char **ret_version, struct caisson_error *err);

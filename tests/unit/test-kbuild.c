@@ -392,8 +392,12 @@ static void test_toolchain(void **state)
 	assert_string_equal(err.message,
 		"a kernel cannot be built here: flex, bison, bc, pahole and lz4 are missing");
 	assert_string_equal(err.hint, "apt-get install flex bison bc dwarves lz4");
+	assert_refused(toolchain_check_kconfig(folders, &err), &err, ENOENT);
+	assert_string_equal(
+		err.message, "a kernel cannot be configured here: flex and bison are missing");
 	put_program(two, "flex");
 	put_program(two, "bison");
+	assert_ok(toolchain_check_kconfig(folders, &err), &err);
 	assert_refused(toolchain_check(0, folders, &err), &err, ENOENT);
 	assert_string_equal(err.message, "a kernel cannot be built here: bc is missing");
 	put_program(two, "bc");

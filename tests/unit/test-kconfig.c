@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include "base/io.h"
-#include "kernel/config_text.h"
 #include "kbuild/configure.h"
-#include "kconfig/values.h"
 #include "kbuild/wanted.h"
+#include "kconfig/values.h"
+#include "kernel/config_text.h"
 
 /* A tree of files in memory: name and text in turn. */
 struct files {
@@ -434,20 +434,6 @@ static void test_wanted(void **state)
 	assert_refused(wanted_init(&wanted, NULL, &files, 0, &err), &err, ENOENT);
 }
 
-static void test_programs(void **state _unused_)
-{
-	static const char *const fine[] = {"sh", "dash", NULL};
-	static const char *const some[] = {
-		"no-such-flex", "flex", "sh", "dash", "no-such-bison", "bison", NULL};
-	struct caisson_error err = {0};
-
-	assert_ok(configure_check_programs(fine, &err), &err);
-	assert_refused(configure_check_programs(some, &err), &err, ENOENT);
-	assert_non_null(
-		strstr(err.message, "no-such-flex, no-such-bison, which are not installed"));
-	assert_non_null(strstr(err.hint, "apt install flex bison"));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -460,7 +446,6 @@ int main(void)
 		cmocka_unit_test(test_expressions),
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_wanted),
-		cmocka_unit_test(test_programs),
 	};
 
 	return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
