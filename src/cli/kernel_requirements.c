@@ -130,7 +130,6 @@ static int run(struct cli_context *context, struct caisson_error *err)
 const struct cli_command command_kernel_requirements = {
 	.name = "kernel requirements",
 	.summary = "list what caisson's features need of a kernel, and why",
-	.operands = "",
 	.details =
 		"Each option with the feature that wants it and what does not work without it. With\n"
 		"--profile, all options of that profile, and its kernel command line.\n",

@@ -113,6 +113,9 @@ same 'an option of later versions' 'not needed' "$(state_of CONFIG_VMGENID)"
 
 # Wrong use
 
+try "$caisson" kernel requirements minimal
+ended 'requirements: a word too many' 2 "'minimal' is too much"
+
 try "$caisson" kernel check "$work/nothing"
 ended 'no such file' 2 'No such file'
 try "$caisson" kernel check /dev/null
