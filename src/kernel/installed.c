@@ -14,7 +14,7 @@
 #include "kernel/image.h"
 #include "kernel/keep.h"
 
-enum { MANIFEST_MOST = 1 << 20, NAME_MOST = KERNEL_RELEASE_SIZE };
+enum { MANIFEST_MOST = 1 << 20, NAME_MOST = KERNEL_RELEASE_SIZE, PROFILE_MOST = 32 };
 
 bool kernel_installed_name_valid(const char *name)
 {
@@ -76,7 +76,9 @@ int kernel_installed_folder(
 	folder = path_join(kernels, chosen);
 	if (folder == NULL)
 		return caisson_fail(err, ENOMEM, "find a kernel");
-	if (lstat(folder, &st) < 0 || !S_ISDIR(st.st_mode))
+	if (lstat(folder, &st) < 0)
+		return errno == EACCES ? caisson_fail(err, errno, "open %s", folder) : 0;
+	if (!S_ISDIR(st.st_mode))
 		return 0;
 	*ret_folder = take_ptr(folder);
 	return 1;
@@ -105,6 +107,20 @@ static int read_size(
 	return r == 0 ? json_get_uint(one, "size", true, INT64_MAX, ret_size, err) : r;
 }
 
+/* They come onto the terminal, in columns. */
+static int check_names(const struct kernel_installed *installed, struct caisson_error *err)
+{
+	size_t length = strlen(installed->profile);
+
+	if (!kernel_release_valid(installed->release))
+		return caisson_refuse(err, EINVAL, "the field 'release' is no kernel's release");
+	/* It may be one that another version of caisson has. */
+	if (length == 0 || length > PROFILE_MOST ||
+		strspn(installed->profile, "abcdefghijklmnopqrstuvwxyz0123456789-") != length)
+		return caisson_refuse(err, EINVAL, "the field 'profile' is no profile's name");
+	return 0;
+}
+
 static int read_manifest(
 	struct json_object *object, struct kernel_installed *installed, struct caisson_error *err)
 {
@@ -119,6 +135,8 @@ static int read_manifest(
 		r = copy_text(object, "release", true, &installed->release, err);
 	if (r == 0)
 		r = copy_text(object, "profile", true, &installed->profile, err);
+	if (r == 0)
+		r = check_names(installed, err);
 	if (r == 0)
 		r = json_get_object(object, "source", false, &source, err);
 	if (r == 0 && source != NULL)

@@ -193,6 +193,11 @@ rm src/other "$(tree)/config_data.gz"
 try "$caisson" kernel build --source src
 ended 'all is well again' 0
 
+echo '{' >"$manifest"
+try "$caisson" kernel build --source src
+ended 'one that was installed and is damaged' 0
+same 'is whole again' "* $name" "$("$caisson" kernel list | sed -n '2s/^\(..[^ ]*\).*/\1/p')"
+
 # Interrupted: the next build goes on.
 for signal in INT TERM; do
 	rm -f "$(tree)"/*.o "$(tree)/compiled"
@@ -259,8 +264,12 @@ expect 'a kernel that is not there' 1 "there is no installed kernel '6.1.5-x'" k
 expect 'a path is no name' 1 'there is no installed kernel' kernel remove ../kernels
 expect 'the default is removed' 0 '' kernel remove "$newer"
 same 'the other one is, then' "$name" "$(readlink "$CAISSON_STATE/kernels/default")"
+cp "$CAISSON_STATE/kernels/$name/manifest.json" good.json
 echo '{"version": 7}' >"$CAISSON_STATE/kernels/$name/manifest.json"
 expect 'a manifest of another version' 0 'version 7 is not known here' kernel list
+sed 's/"minimal"/"\\u001b[31m"/' good.json >"$CAISSON_STATE/kernels/$name/manifest.json"
+expect 'a manifest with what would colour the terminal' 0 "cannot be used: .*'profile' is no profile's name" kernel list
+same 'none of which comes there' '' "$out$(tr -d ' -~\n' <<<"$err")"
 expect 'its kernel can be removed' 0 '' kernel remove "$name"
 check_not 'and there is no default' test -L "$CAISSON_STATE/kernels/default"
 same 'nothing is left' '' "$(kernels)$(find "$CAISSON_STATE/kernels" -name '.new-*')"
@@ -286,6 +295,10 @@ if may_mount; then
 	expect 'which a large archive shows before' 1 'unpacking the kernel.s source takes about 2[0-9] MiB' \
 		kernel build --source zeros.tar --state small/state
 	umount small
+	mkdir -p tight && mount -t tmpfs -o size=8k tight tight
+	expect 'no room for what is copied' 1 'write tight/vmlinux: No space left on device' \
+		kernel build --source src --no-install --output tight
+	umount tight
 else
 	skip 'nothing can be mounted here' 'missing programs, and no room'
 fi
@@ -298,6 +311,13 @@ if is_root; then
 		"$caisson" kernel build --source "$work/src.tar.xz" --state "$work/user/state" --config "$work/user/config"
 	ended 'a user without root builds' 0
 	check 'into a state of theirs' test -f user/state/kernels/default/vmlinux
+	try setpriv --reuid=nobody --regid=nogroup --clear-groups "$caisson" kernel remove 6.1.1-minimal-1 \
+		--state user/state --config user/config
+	ended 'a user without root: what is not there' 1 'there is no installed kernel'
+	chown root user/state/kernels && chmod 700 user/state/kernels
+	try setpriv --reuid=nobody --regid=nogroup --clear-groups "$caisson" kernel remove 6.1.1-minimal-1 \
+		--state user/state --config user/config
+	ended 'a user without root: what they may not see' 1 'open .*/6.1.1-minimal-1: Permission denied'
 else
 	skip 'this is not root' 'a user without root'
 fi
