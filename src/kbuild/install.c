@@ -20,19 +20,19 @@ static int copy_part(
 	const char *folder, const char *to, const char *name, struct caisson_error *err)
 {
 	_cleanup_staging_ struct staging staging = STAGING_NONE;
-	_cleanup_free_ char *path = path_join(folder, name);
+	_cleanup_free_ char *path = path_join(folder, name), *target = path_join(to, name);
 	_cleanup_close_ int fd = path != NULL ? open_file(path, O_RDONLY, 0, err) : -1;
 	int64_t copied;
 	int r;
 
-	if (path == NULL)
+	if (path == NULL || target == NULL)
 		return caisson_fail(err, ENOMEM, "copy %s", name);
 	if (fd < 0)
 		return fd;
 	r = staging_unnamed(&staging, to, err);
 	if (r < 0)
 		return r;
-	copied = copy_fd(fd, staging.fd, path, err);
+	copied = copy_fd(fd, staging.fd, target, err);
 	if (copied < 0)
 		return (int)copied;
 	if (fchmod(staging.fd, 0644) < 0)
@@ -72,6 +72,15 @@ static int publish(
 	return staging_publish(&staging, name, err);
 }
 
+/* One that cannot be used any more makes room for the same, whole. */
+static int look_for(const char *path, bool *ret_known, struct caisson_error *err)
+{
+	_cleanup_kernel_installed_ struct kernel_installed there = {.arguments = STRV_INIT};
+
+	*ret_known = kernel_installed_read(path, &there, NULL) == 0;
+	return *ret_known ? 0 : remove_tree(path, err);
+}
+
 int install_kernel(const struct state *state, const char *folder, const char *name,
 	char **ret_folder, bool *ret_known, struct caisson_error *err)
 {
@@ -86,8 +95,8 @@ int install_kernel(const struct state *state, const char *folder, const char *na
 	path = path_join(kernels, name);
 	if (path == NULL)
 		return caisson_fail(err, ENOMEM, "install %s", name);
-	*ret_known = access(path, F_OK) == 0;
-	if (!*ret_known)
+	r = look_for(path, ret_known, err);
+	if (r == 0 && !*ret_known)
 		r = publish(kernels, folder, name, err);
 	if (r == 0)
 		r = kernel_installed_set_default(state, name, err);
