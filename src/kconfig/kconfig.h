@@ -54,10 +54,6 @@ const struct kconfig_symbol *kconfig_find(const struct kconfig *tree, const char
 /* Without "CONFIG_". */
 const char *kconfig_name(const struct kconfig_symbol *symbol);
 enum kconfig_type kconfig_type(const struct kconfig_symbol *symbol);
-/* All that it depends on, as Kconfig writes it, with what is around it (menus, ifs, choices). */
-void kconfig_describe_depends(const struct kconfig_symbol *symbol, struct strbuf *text);
-/* The names of all that select it, without "CONFIG_". */
-void kconfig_selectors(const struct kconfig_symbol *symbol, struct strv *names);
 
 /* What a .config says of the symbols of @tree, which has to live as long. */
 int kconfig_values_read(const struct kconfig *tree, const char *text, size_t size,

@@ -141,56 +141,6 @@ const struct kconfig_node *kconfig_choice_of(const struct kconfig_node *node)
 	return at;
 }
 
-/* From the outside in; the choice's own prompt is asked about where it can be seen, too. */
-static void describe_node(const struct kconfig_node *node, struct strbuf *text)
-{
-	const struct kconfig_expr *parts[] = {
-		node->depends, node->kind == KCONFIG_CHOICE ? node->prompt_if : NULL};
-
-	if (node->parent != NULL)
-		describe_node(node->parent, text);
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-		const struct kconfig_expr *part = parts[i];
-
-		if (part == NULL)
-			continue;
-		if (text->size > 0 && text->data[text->size - 1] != '(')
-			strbuf_add_string(text, " && ");
-		if (part->op == KCONFIG_OR)
-			strbuf_add_char(text, '(');
-		kconfig_expr_print(part, text);
-		if (part->op == KCONFIG_OR)
-			strbuf_add_char(text, ')');
-	}
-}
-
-void kconfig_describe_depends(const struct kconfig_symbol *symbol, struct strbuf *text)
-{
-	bool several = symbol->definitions != NULL && symbol->definitions->next != NULL;
-
-	for (const struct kconfig_node *node = symbol->definitions; node != NULL;
-		node = node->next) {
-		_cleanup_strbuf_ struct strbuf one = STRBUF_INIT;
-
-		describe_node(node, &one);
-		if (node != symbol->definitions)
-			strbuf_add_string(text, " || ");
-		strbuf_add_format(text, several ? "(%s)" : "%s", one.data != NULL ? one.data : "y");
-	}
-}
-
-void kconfig_selectors(const struct kconfig_symbol *symbol, struct strv *names)
-{
-	for (const struct kconfig_property *by = symbol->selected_by; by != NULL;
-		by = by->reverse) {
-		const char *name = by->node->symbol->name;
-
-		if (!strv_contains(names, name))
-			strv_add(names, name);
-	}
-	strv_sort(names);
-}
-
 /* Whether @expr is never met without @symbol. */
 static bool demands(const struct kconfig_expr *expr, const struct kconfig_symbol *symbol)
 {

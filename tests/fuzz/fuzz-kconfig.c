@@ -63,14 +63,8 @@ static void ask(const struct kconfig *tree, struct kconfig_values *values,
 			(text.size == 0) != is)
 			abort();
 	}
-	if (kconfig_find(tree, kconfig_name(symbol)) != NULL) {
-		_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
-		_cleanup_strv_ struct strv names = STRV_INIT;
-
-		kconfig_describe_depends(symbol, &text);
-		kconfig_selectors(symbol, &names);
+	if (kconfig_find(tree, kconfig_name(symbol)) != NULL)
 		(void)kconfig_rival(values, symbol);
-	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

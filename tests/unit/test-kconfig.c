@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "kbuild/configure.h"
 #include "kbuild/wanted.h"
+#include "kconfig/expr.h"
 #include "kconfig/values.h"
 #include "kernel/config_text.h"
 
@@ -67,13 +68,11 @@ static void assert_explained(const struct kconfig_values *values, const char *op
 	assert_string_equal(text.data != NULL ? text.data : "", expected);
 }
 
-static void assert_depends(const struct kconfig *tree, const char *option, const char *expected)
+static void assert_depends(const struct kconfig_node *node, const char *expected)
 {
 	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
-	const struct kconfig_symbol *symbol = kconfig_find(tree, option);
 
-	assert_non_null(symbol);
-	kconfig_describe_depends(symbol, &text);
+	kconfig_expr_print(node->depends, &text);
 	assert_string_equal(text.data, expected);
 }
 
@@ -102,7 +101,8 @@ static void test_syntax(void **state _unused_)
 		"config YES\n\tdef_bool \"$(ARCH)\" = \"x86_64\" && \"$(SRCARCH)\" != \"arm\"\n"
 		"config LATER\n\tbool\n\ttransitional\n");
 	_cleanup_kconfig_values_ struct kconfig_values *values = NULL;
-	_cleanup_strv_ struct strv names = STRV_INIT;
+	const struct kconfig_symbol *a = kconfig_find(tree, "CONFIG_A");
+	const struct kconfig_symbol *lib = kconfig_find(tree, "CONFIG_LIB");
 
 	assert_null(kconfig_find(tree, "CONFIG_NOT_ONE"));
 	assert_null(kconfig_find(tree, "CONFIG_OUTER"));
@@ -113,11 +113,12 @@ static void test_syntax(void **state _unused_)
 	assert_int_equal(kconfig_type(kconfig_find(tree, "CONFIG_TEXT")), KCONFIG_STRING);
 	assert_int_equal(kconfig_type(kconfig_find(tree, "CONFIG_YES")), KCONFIG_BOOL);
 	assert_string_equal(kconfig_version(tree), "6.1.192");
-	assert_depends(tree, "CONFIG_A", "OUTER && INNER && (B || !C) && D != \"text\"");
-	assert_depends(tree, "CONFIG_LIB", "y");
-	kconfig_selectors(kconfig_find(tree, "CONFIG_LIB"), &names);
-	assert_int_equal(names.count, 1);
-	assert_string_equal(names.items[0], "A");
+	assert_depends(a->definitions, "(B || !C) && D != \"text\"");
+	assert_depends(a->definitions->parent, "INNER");
+	assert_depends(a->definitions->parent->parent, "OUTER");
+	assert_null(lib->definitions->depends);
+	assert_ptr_equal(lib->selected_by->node->symbol, a);
+	assert_null(lib->selected_by->reverse);
 	values = read_values(tree, "CONFIG_YES=y\n");
 	assert_int_equal(
 		kconfig_default_range(values, kconfig_find(tree, "CONFIG_YES")).low, KCONFIG_Y);
@@ -132,7 +133,7 @@ static void test_files(void **state _unused_)
 	struct caisson_error err = {0};
 
 	assert_ok(read_files(pairs, &tree, &err), &err);
-	assert_depends(tree, "CONFIG_L", "X");
+	assert_depends(kconfig_find(tree, "CONFIG_L")->definitions->parent, "X");
 }
 
 /* Whatever it is: a sentence with the place, and no crash. */
