@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/utf8.h"
 
 static int add_names(const char *names, unsigned int *features, struct caisson_error *err)
 {
@@ -79,7 +80,15 @@ bool cli_kernel_chosen(const struct cli_kernel_choice *choice,
 
 bool cli_json_text(struct json_object *object, const char *field, const char *text)
 {
-	return text == NULL || json_set_string(object, field, text);
+	_cleanup_free_ char *copy = NULL;
+
+	if (text == NULL)
+		return true;
+	copy = strdup(text);
+	if (copy == NULL)
+		return false;
+	utf8_force(copy);
+	return json_set_string(object, field, copy);
 }
 
 struct json_object *cli_requirement_json(const struct kernel_requirement *requirement)

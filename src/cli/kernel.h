@@ -34,7 +34,7 @@ int cli_kernel_profile(
 struct json_object;
 /* NULL when memory runs out. */
 struct json_object *cli_requirement_json(const struct kernel_requirement *requirement);
-/* Leaves the field out when @text is NULL. */
+/* A stranger's text as JSON has it: UTF-8. Leaves the field out when @text is NULL. */
 bool cli_json_text(struct json_object *object, const char *field, const char *text);
 /* Prints what a stranger may have named, on one line. */
 void cli_print_flat(const char *text);

@@ -93,11 +93,11 @@ static struct json_object *faults_json(const struct configure_faults *faults)
 		_cleanup_json_ struct json_object *object = json_object_new_object();
 
 		if (object == NULL || !json_set_string(object, "option", fault->option) ||
-			!json_set_string(object, "value", fault->wanted) ||
-			!json_set_string(object, "fragment", fault->from) ||
+			!cli_json_text(object, "value", fault->wanted) ||
+			!cli_json_text(object, "fragment", fault->from) ||
 			!json_set_bool(object, "required", !fault->optional) ||
 			!cli_json_text(object, "reason", fault->reason) ||
-			!json_set_string(object, "why", fault->why) ||
+			!cli_json_text(object, "why", fault->why) ||
 			!json_append(array, take_ptr(object)))
 			return NULL;
 	}
@@ -113,9 +113,9 @@ static struct json_object *removed_json(const struct configure_result *result)
 		_cleanup_json_ struct json_object *object = json_object_new_object();
 
 		if (object == NULL || !json_set_string(object, "option", removal->option) ||
-			!json_set_string(object, "value", removal->value) ||
+			!cli_json_text(object, "value", removal->value) ||
 			!json_set_bool(object, "asked", removal->asked) ||
-			!json_set_string(object, "why", removal->why) ||
+			!cli_json_text(object, "why", removal->why) ||
 			!json_append(array, take_ptr(object)))
 			return NULL;
 	}

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "base/utf8.h"
 #include "cli/commands.h"
 #include "cli/kernel.h"
 #include "kernel/config_read.h"
@@ -61,12 +60,6 @@ static bool count(struct counts *counts, const struct kernel_difference *differe
 	return counts->all;
 }
 
-static void print_flat(char *line)
-{
-	text_flatten(line);
-	puts(line);
-}
-
 static int print_difference(const struct kernel_difference *difference, void *userdata)
 {
 	struct counts *counts = userdata;
@@ -82,7 +75,8 @@ static int print_difference(const struct kernel_difference *difference, void *us
 			difference->option, difference->a == NULL ? difference->b : difference->a);
 	if (line == NULL)
 		return -ENOMEM;
-	print_flat(line);
+	cli_print_flat(line);
+	putchar('\n');
 	for (size_t i = 0; i < difference->wanted_count; i++) {
 		const struct kernel_requirement *wanted = difference->wanted[i];
 		bool another = strcmp(wanted->option, difference->option) != 0;
@@ -92,20 +86,6 @@ static int print_difference(const struct kernel_difference *difference, void *us
 			another ? wanted->option : "", another ? ": " : "", wanted->reason);
 	}
 	return 0;
-}
-
-/* Strangers' bytes as JSON has them: UTF-8. */
-static bool set_value(struct json_object *object, const char *field, const char *value)
-{
-	_cleanup_free_ char *text = NULL;
-
-	if (value == NULL)
-		return true;
-	text = strdup(value);
-	if (text == NULL)
-		return false;
-	utf8_force(text);
-	return json_set_string(object, field, text);
 }
 
 static int append_difference(const struct kernel_difference *difference, void *userdata)
@@ -119,8 +99,9 @@ static int append_difference(const struct kernel_difference *difference, void *u
 		return 0;
 	for (size_t i = 0; ok && i < difference->wanted_count; i++)
 		ok = json_append(wanted, cli_requirement_json(difference->wanted[i]));
-	if (!ok || !set_value(object, "option", difference->option) ||
-		!set_value(object, "a", difference->a) || !set_value(object, "b", difference->b) ||
+	if (!ok || !cli_json_text(object, "option", difference->option) ||
+		!cli_json_text(object, "a", difference->a) ||
+		!cli_json_text(object, "b", difference->b) ||
 		!json_set(object, "wanted", take_ptr(wanted)) ||
 		!json_append(counts->array, take_ptr(object)))
 		return -ENOMEM;
@@ -138,7 +119,7 @@ static bool set_side(struct json_object *to, const char *field, const struct sid
 	if (side->profile != NULL)
 		return json_set_string(object, "profile", side->profile->name) &&
 		       json_set(to, field, take_ptr(object));
-	if (!set_value(object, "path", side->config.path) ||
+	if (!cli_json_text(object, "path", side->config.path) ||
 		!json_set_string(object, "where", places[side->config.where]))
 		return false;
 	if (kernel_config_release(text->data, text->size, release) &&

@@ -7,7 +7,6 @@
 
 #include "base/io.h"
 #include "base/json.h"
-#include "base/utf8.h"
 #include "cli/commands.h"
 #include "cli/kernel.h"
 #include "kernel/explain.h"

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "cli/commands.h"
+#include "cli/kernel.h"
 #include "context.h"
 #include "kernel/installed.h"
 
@@ -41,7 +42,7 @@ static struct json_object *kernel_json(const struct kernel_installed *kernel)
 	if (object == NULL || !json_set_string(object, "name", kernel->name) ||
 		!json_set_string(object, "profile", kernel->profile) ||
 		!json_set_string(object, "release", kernel->release) ||
-		(kernel->source != NULL && !json_set_string(object, "source", kernel->source)) ||
+		!cli_json_text(object, "source", kernel->source) ||
 		!json_set_strings(object, "arguments", &kernel->arguments) ||
 		!json_set_uint(object, "bzImage", kernel->bzimage_size) ||
 		!json_set_uint(object, "vmlinux", kernel->vmlinux_size) ||
