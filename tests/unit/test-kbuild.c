@@ -473,6 +473,31 @@ static void test_installed(void **state)
 	assert_int_equal(kernel_installed_folder(&place, NULL, &found, &err), 0);
 }
 
+static void test_manifest_hostile(void **state)
+{
+	static const char *const manifests[] = {"", "[]", "{\"version\": 1",
+		"{\"version\": -1, \"release\": \"6.1\", \"profile\": \"x\"}",
+		"{\"version\": 1, \"release\": \"6.1\\u001b[2J\", \"profile\": \"minimal\", "
+		"\"files\": {\"bzImage\": {\"size\": 7}, \"vmlinux\": {\"size\": 9}}}",
+		"{\"version\": 1, \"release\": \"6.1\", \"profile\": \"a\\nb\", "
+		"\"files\": {\"bzImage\": {\"size\": 7}, \"vmlinux\": {\"size\": 9}}}",
+		"{\"version\": 1, \"release\": \"6.1\", \"profile\": \"minimal\", "
+		"\"files\": {\"bzImage\": {\"size\": -7}, \"vmlinux\": {\"size\": 9}}}",
+		"{\"version\": 1, \"release\": \"6.1\", \"profile\": \"minimal\", \"files\": 7}"};
+	_cleanup_free_ char *folder = path_join(*state, "manifest");
+	_cleanup_kernel_installed_ struct kernel_installed installed = {.arguments = STRV_INIT};
+
+	assert_int_equal(mkdir(folder, 0700), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(manifests); i++) {
+		struct caisson_error err = {0};
+
+		write_part(folder, "manifest.json", manifests[i]);
+		assert_true(kernel_installed_read(folder, &installed, &err) < 0);
+		assert_int_not_equal(err.code, 0);
+		assert_null(installed.name);
+	}
+}
+
 /* Names and links that are not ours. */
 static void test_installed_hostile(void **state)
 {
@@ -510,6 +535,7 @@ int main(void)
 		cmocka_unit_test(test_toolchain),
 		cmocka_unit_test(test_installed),
 		cmocka_unit_test(test_installed_hostile),
+		cmocka_unit_test(test_manifest_hostile),
 	};
 
 	return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
