@@ -22,8 +22,6 @@
 #include "kbuild/toolchain.h"
 #include "kernel/config.h"
 
-enum { CONFIG_MOST = 16 << 20 };
-
 /* What the folder of a build takes: 312 MiB for minimal of 6.1.192; the debug information that BTF
    is made of takes several times that, depending on how much there is. */
 #define BUILD_SIZE       (UINT64_C(400) << 20)
@@ -85,13 +83,6 @@ static int check_toolchain(struct build *build, struct caisson_error *err)
 	return toolchain_check(build->needs, NULL, err);
 }
 
-static int read_config(const struct build *build, struct strbuf *text, struct caisson_error *err)
-{
-	_cleanup_free_ char *path = path_join(build->place.tree, ".config");
-
-	return path != NULL ? read_file(path, CONFIG_MOST, text, err) : out_of_memory(err);
-}
-
 static int configure(struct build *build, struct caisson_error *err)
 {
 	const struct settle_options options = {.source = build->source.folder,
@@ -116,7 +107,7 @@ static int check_configured(struct build *build, struct caisson_error *err)
 	_cleanup_strbuf_ struct strbuf config = STRBUF_INIT;
 	uint64_t need, used;
 	unsigned int needs;
-	int r = read_config(build, &config, err);
+	int r = settled_config(build->place.tree, &config, err);
 
 	if (r < 0)
 		return r;

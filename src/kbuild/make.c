@@ -19,6 +19,8 @@
 /* For what an ordinary end of make needs: the compilers that run finish or remove what they write.
  */
 #define ENDING_USEC 20000000u
+/* And then for what cannot be killed by its group, having left it. */
+#define LEAVING_USEC 5000000u
 
 struct running {
 	pid_t pid; /* of make, and of its process group */
@@ -47,7 +49,7 @@ static void take_signal(struct running *running)
 		running->killed = now_usec();
 }
 
-/* Until everybody who writes there has ended. */
+/* Until everybody who writes there has ended, or has had the time to. */
 static int read_output(struct running *running, struct caisson_error *err)
 {
 	struct pollfd polled[2] = {{.fd = running->output, .events = POLLIN},
@@ -55,12 +57,18 @@ static int read_output(struct running *running, struct caisson_error *err)
 	char chunk[16384];
 
 	for (;;) {
+		uint64_t since = running->killed != 0 ? now_usec() - running->killed : 0;
 		ssize_t n;
 
-		if (poll(polled, 2, running->interrupted ? 1000 : -1) < 0 && errno != EINTR)
-			return caisson_fail(err, errno, "read from make");
-		if (running->killed != 0 && now_usec() - running->killed > ENDING_USEC)
+		if (since > ENDING_USEC)
 			end_group(running, SIGKILL);
+		if (since > ENDING_USEC + LEAVING_USEC)
+			return 0;
+		if (poll(polled, 2, running->interrupted ? 1000 : -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			return caisson_fail(err, errno, "read from make");
+		}
 		if ((polled[1].revents & POLLIN) != 0)
 			take_signal(running);
 		if (polled[0].revents == 0)

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "base/process.h"
+#include "kbuild/settle.h"
 #include "kbuild/toolchain.h"
 #include "kernel/config.h"
 #include "kernel/image.h"
@@ -215,13 +216,6 @@ static int place_files(const char *tree, const char *folder, struct caisson_erro
 	return 0;
 }
 
-static int read_config(const char *tree, struct strbuf *text, struct caisson_error *err)
-{
-	_cleanup_free_ char *path = path_join(tree, ".config");
-
-	return path != NULL ? read_file(path, 16 << 20, text, err) : out_of_memory(err);
-}
-
 int result_write(const struct result_options *options, const char *release, const char *folder,
 	char **ret_name, struct caisson_error *err)
 {
@@ -233,7 +227,7 @@ int result_write(const struct result_options *options, const char *release, cons
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(parts); i++)
 		r = describe_part(folder, parts[i], &described[i], err);
 	if (r == 0)
-		r = read_config(options->tree, &config, err);
+		r = settled_config(options->tree, &config, err);
 	if (r < 0)
 		return r;
 	pahole = kernel_config_value(config.data, config.size, "CONFIG_DEBUG_INFO_BTF") == 'y';

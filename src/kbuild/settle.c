@@ -81,14 +81,20 @@ int settle_config(const struct settle_options *options, struct caisson_error *er
 	return r == 0 ? judge(options, &result, err) : r;
 }
 
+int settled_config(const char *tree, struct strbuf *text, struct caisson_error *err)
+{
+	_cleanup_free_ char *path = path_join(tree, ".config");
+
+	return path != NULL ? read_file(path, KERNEL_CONFIG_MOST, text, err)
+			    : caisson_fail(err, ENOMEM, "read the configuration");
+}
+
 int settle_look_again(const struct settle_options *options, struct caisson_error *err)
 {
-	_cleanup_free_ char *path = path_join(options->tree, ".config");
 	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
 	size_t count;
 	const struct kernel_requirement *table = kernel_requirements(&count);
-	int r = path != NULL ? read_file(path, KERNEL_CONFIG_MOST, &text, err)
-			     : caisson_fail(err, ENOMEM, "read the configuration");
+	int r = settled_config(options->tree, &text, err);
 	char release[KERNEL_RELEASE_SIZE] = "";
 	unsigned int version;
 

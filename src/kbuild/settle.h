@@ -21,5 +21,7 @@ struct settle_options {
  * alone is a warning.
  */
 int settle_config(const struct settle_options *options, struct caisson_error *err);
+/* The text of TREE/.config. */
+int settled_config(const char *tree, struct strbuf *text, struct caisson_error *err);
 /* Warns of what the profile asks for and a user has changed since. */
 int settle_look_again(const struct settle_options *options, struct caisson_error *err);

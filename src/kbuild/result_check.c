@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "base/path.h"
 #include "kbuild/result.h"
+#include "kbuild/settle.h"
 #include "kernel/config.h"
 #include "kernel/config_read.h"
 #include "kernel/image.h"
@@ -27,10 +28,10 @@ static int read_embedded(const char *path, struct strbuf *text, struct caisson_e
 
 /* What the kernel says of itself must be what it was configured by: a file that make should have
    made anew, and has not, would show here. */
-static int check_config(const char *config_path, const char *vmlinux, struct caisson_error *err)
+static int check_config(const char *tree, const char *vmlinux, struct caisson_error *err)
 {
 	_cleanup_strbuf_ struct strbuf config = STRBUF_INIT, embedded = STRBUF_INIT;
-	int r = read_file(config_path, KERNEL_CONFIG_MOST, &config, err);
+	int r = settled_config(tree, &config, err);
 
 	if (r < 0)
 		return r;
@@ -41,8 +42,8 @@ static int check_config(const char *config_path, const char *vmlinux, struct cai
 		return r;
 	if (embedded.size == config.size && memcmp(embedded.data, config.data, config.size) == 0)
 		return 0;
-	caisson_refuse(err, EBADMSG, "%s was built from another configuration than %s", vmlinux,
-		config_path);
+	caisson_refuse(err, EBADMSG, "%s was built from another configuration than %s/.config",
+		vmlinux, tree);
 	return caisson_hint(err, "--clean starts anew");
 }
 
@@ -88,12 +89,12 @@ int result_check(const char *tree, char **ret_release, bool *ret_pvh, struct cai
 {
 	_cleanup_free_ char *bzimage = path_join(tree, "arch/x86/boot/bzImage");
 	_cleanup_free_ char *vmlinux = path_join(tree, "vmlinux");
-	_cleanup_free_ char *config = path_join(tree, ".config"), *release = NULL;
+	_cleanup_free_ char *release = NULL;
 	int r;
 
-	if (bzimage == NULL || vmlinux == NULL || config == NULL)
+	if (bzimage == NULL || vmlinux == NULL)
 		return out_of_memory(err);
-	r = check_config(config, vmlinux, err);
+	r = check_config(tree, vmlinux, err);
 	if (r == 0)
 		r = read_release(tree, bzimage, &release, err);
 	if (r == 0)
