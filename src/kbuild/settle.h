@@ -10,7 +10,7 @@
 struct settle_options {
 	const char *source, *tree;
 	const struct kernel_profile *profile;
-	const char *base;             /* a file with a configuration, or a kernel; NULL: none */
+	const char *base; /* a file with a configuration, or a kernel; NULL, "none": none */
 	const struct strv *fragments; /* files; may be NULL */
 	const struct caisson_log *log;
 };

@@ -127,6 +127,8 @@ int source_cache_unpack(const char *cache, const char *hex, int fd, const char *
 		return r;
 	kbuild_stage(watch, "unpacking the source");
 	r = unpack_source(fd, what, staging.fd, watch, &unpacked, err);
+	if (r == 0 && strcmp(unpacked.sha256, hex) != 0)
+		r = caisson_refuse(err, EBADMSG, "%s was changed while it was read", what);
 	if (r < 0)
 		return r;
 	/* A power cut must not leave files that are empty behind the name that says they are whole.

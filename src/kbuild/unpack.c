@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/digest.h"
 #include "base/io.h"
 #include "base/strbuf.h"
 #include "kbuild/unpack_archive.h"
@@ -28,6 +29,8 @@ struct unpacking {
 	struct archive *archive;
 	const char *what;
 	int fd;
+	struct digest *digest; /* of what was read from it */
+	char chunk[UNPACK_CHUNK];
 	uint64_t input; /* bytes of the archive as it is */
 	int root;
 	char *top;    /* the folder that is left away; "": none is */
@@ -42,6 +45,7 @@ static void unpacking_done(struct unpacking *unpacking)
 {
 	if (unpacking->archive != NULL)
 		(void)archive_read_free(unpacking->archive);
+	digest_freep(&unpacking->digest);
 	free(unpacking->top);
 	free(unpacking->parent);
 	closep(&unpacking->parent_fd);
@@ -51,6 +55,46 @@ static void unpacking_done(struct unpacking *unpacking)
 static int out_of_memory(const struct unpacking *unpacking, struct caisson_error *err)
 {
 	return caisson_fail(err, ENOMEM, "unpack %s", unpacking->what);
+}
+
+/* The digest is of the very bytes that are unpacked: who can write to the archive has no time in
+   which to exchange it. */
+static ssize_t read_chunk(struct unpacking *unpacking)
+{
+	ssize_t n;
+
+	do
+		n = read(unpacking->fd, unpacking->chunk, sizeof(unpacking->chunk));
+	while (n < 0 && errno == EINTR);
+	if (n > 0 && digest_add(unpacking->digest, unpacking->chunk, (size_t)n, NULL) < 0) {
+		errno = EIO;
+		return -1;
+	}
+	return n;
+}
+
+static la_ssize_t on_read(struct archive *archive, void *userdata, const void **ret_data)
+{
+	struct unpacking *unpacking = userdata;
+	ssize_t n = read_chunk(unpacking);
+
+	if (n < 0)
+		archive_set_error(archive, errno, "%s", strerror(errno));
+	*ret_data = unpacking->chunk;
+	return n;
+}
+
+/* With what stands behind the archive's end. */
+static int end_digest(struct unpacking *unpacking, struct caisson_error *err)
+{
+	ssize_t n;
+
+	do
+		n = read_chunk(unpacking);
+	while (n > 0);
+	if (n < 0)
+		return caisson_fail(err, errno, "read %s", unpacking->what);
+	return digest_hex(unpacking->digest, unpacking->done.sha256, err);
 }
 
 /* Without following any link, and never out of @root. */
@@ -224,8 +268,6 @@ static int add_file(struct unpacking *unpacking, struct archive_entry *entry, co
 	if (r < 0)
 		return r;
 	set_time(fd, archive_entry_mtime(entry));
-	if (strcmp(path, "Makefile") == 0)
-		unpacking->done.date = archive_entry_mtime(entry);
 	return 0;
 }
 
@@ -351,28 +393,46 @@ static int unpack_entries(struct unpacking *unpacking, struct caisson_error *err
 	return check_links(unpacking, err);
 }
 
-int unpack_source(int fd, const char *what, int root, const struct kbuild_watch *watch,
-	struct unpacked *ret_unpacked, struct caisson_error *err)
+static int run(struct unpacking *unpacking, struct caisson_error *err)
 {
-	_cleanup_(unpacking_done) struct unpacking unpacking = {
-		.what = what, .fd = fd, .root = root, .parent_fd = -1, .watch = watch};
 	struct stat st;
 	int r;
 
-	if (fstat(fd, &st) < 0 || lseek(fd, 0, SEEK_SET) < 0)
-		return caisson_fail(err, errno, "read %s", what);
-	unpacking.input = (uint64_t)st.st_size;
-	unpacking.archive = archive_read_new();
-	if (unpacking.archive == NULL || !uncompress_filters(unpacking.archive) ||
-		archive_read_support_format_tar(unpacking.archive) != ARCHIVE_OK)
-		return out_of_memory(&unpacking, err);
-	if (archive_read_open_fd(unpacking.archive, fd, UNPACK_CHUNK) != ARCHIVE_OK)
-		return unpack_damaged(unpacking.archive, what, err);
-	r = unpack_entries(&unpacking, err);
-	if (r == -ENOSPC || r == -EDQUOT)
-		return caisson_wrap(err, "unpack %s", what);
+	if (fstat(unpacking->fd, &st) < 0 || lseek(unpacking->fd, 0, SEEK_SET) < 0)
+		return caisson_fail(err, errno, "read %s", unpacking->what);
+	unpacking->input = (uint64_t)st.st_size;
+	r = digest_new(&unpacking->digest, err);
 	if (r < 0)
 		return r;
-	*ret_unpacked = unpacking.done;
-	return 0;
+	unpacking->archive = archive_read_new();
+	if (unpacking->archive == NULL || !uncompress_filters(unpacking->archive) ||
+		archive_read_support_format_tar(unpacking->archive) != ARCHIVE_OK)
+		return out_of_memory(unpacking, err);
+	if (archive_read_open(unpacking->archive, unpacking, NULL, on_read, NULL) != ARCHIVE_OK)
+		return unpack_damaged(unpacking->archive, unpacking->what, err);
+	r = unpack_entries(unpacking, err);
+	if (r == -ENOSPC || r == -EDQUOT)
+		return caisson_wrap(err, "unpack %s", unpacking->what);
+	return r == 0 ? end_digest(unpacking, err) : r;
+}
+
+int unpack_source(int fd, const char *what, int root, const struct kbuild_watch *watch,
+	struct unpacked *ret_unpacked, struct caisson_error *err)
+{
+	struct unpacking *unpacking = calloc(1, sizeof(*unpacking));
+	int r;
+
+	if (unpacking == NULL)
+		return caisson_fail(err, ENOMEM, "unpack %s", what);
+	unpacking->what = what;
+	unpacking->fd = fd;
+	unpacking->root = root;
+	unpacking->parent_fd = -1;
+	unpacking->watch = watch;
+	r = run(unpacking, err);
+	if (r == 0)
+		*ret_unpacked = unpacking->done;
+	unpacking_done(unpacking);
+	free(unpacking);
+	return r;
 }

@@ -10,12 +10,13 @@
 #include <caisson/error.h>
 #include <stdint.h>
 
+#include "base/digest.h"
 #include "kbuild/watch.h"
 
 struct unpacked {
 	uint64_t entries;
-	uint64_t size; /* bytes of all files */
-	int64_t date;  /* of the Makefile at the top; 0: there is none */
+	uint64_t size;                /* bytes of all files */
+	char sha256[DIGEST_HEX_SIZE]; /* of the archive as it was read */
 };
 
 /* What @fd holds, without the one folder that all of it stands in, into the empty folder @root.

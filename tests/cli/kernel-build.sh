@@ -161,6 +161,7 @@ echo CONFIG_SOMETHING_OF_MINE=y >mine.config
 try "$caisson" kernel build --source src --fragment mine.config --no-install --output mine
 ended 'a fragment of the user' 0
 check 'is in the configuration' grep -qx CONFIG_SOMETHING_OF_MINE=y mine/config
+check 'no base has a name' "$caisson" kernel build --source src --base none --no-install
 try python3 "$source/tests/lib/terminal.py" -- "$caisson" kernel build --source src --menuconfig --no-install --output menu
 ended 'a menu on the terminal' 0
 check 'what was chosen there is built' grep -qx CONFIG_FAKE_MENU=y menu/config

@@ -12,6 +12,7 @@
 #include "base/strbuf.h"
 #include "kbuild/install.h"
 #include "kbuild/make_log.h"
+#include "kbuild/source_cache.h"
 #include "kbuild/toolchain.h"
 #include "kbuild/unpack.h"
 #include "kernel/installed.h"
@@ -111,20 +112,43 @@ static void test_unpack(void **state)
 	struct caisson_error err = {0};
 	struct unpacked unpacked;
 	_cleanup_free_ char *folder = path_join(*state, "good"), *run = NULL;
+	_cleanup_free_ char *path = path_join(folder, "Makefile");
 	struct stat st;
 
 	assert_ok(unpack(*state, "good", entries, &unpacked, &err), &err);
 	assert_int_equal(unpacked.entries, 8);
-	assert_int_equal(unpacked.date, 1234567890);
 	assert_content(folder, "Makefile", "all:\n");
 	assert_content(folder, "a/folder/deep", "deep");
 	assert_content(folder, "a/link", "all:\n");
 	assert_content(folder, "a/hard", "deep");
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mtime, 1234567890);
 	/* No more of a mode than that it can be run, and no time that is still to come. */
 	run = path_join(folder, "scripts/run");
 	assert_int_equal(stat(run, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0755);
 	assert_true(st.st_mtime <= time(NULL));
+}
+
+/* What is kept under a digest has it, whatever was known of the archive before. */
+static void test_unpack_exchanged(void **state)
+{
+	static const struct entry entries[] = {
+		{"linux/Makefile", AE_IFREG, "all:\n", false, 0, 0}, {NULL, 0, NULL, false, 0, 0}};
+	_cleanup_free_ char *cache = path_join(*state, "cache"), *folder = NULL;
+	_cleanup_close_ int archive = make_tar(entries);
+	char hex[DIGEST_HEX_SIZE], other[DIGEST_HEX_SIZE];
+	struct caisson_error err = {0};
+
+	assert_int_equal(mkdir(cache, 0700), 0);
+	assert_ok(digest_of_fd(archive, "it", hex, &err), &err);
+	assert_ok(digest_of("", 0, other, &err), &err);
+	assert_refused(source_cache_unpack(cache, other, archive, "it", NULL, &folder, &err), &err,
+		EBADMSG);
+	assert_string_equal(err.message, "it was changed while it was read");
+	assert_int_equal(source_cache_find(cache, other, &folder, &err), 0);
+	assert_ok(source_cache_unpack(cache, hex, archive, "it", NULL, &folder, &err), &err);
+	assert_content(folder, "Makefile", "all:\n");
 }
 
 static void test_unpack_bare(void **state)
@@ -527,6 +551,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_unpack),
 		cmocka_unit_test(test_unpack_bare),
+		cmocka_unit_test(test_unpack_exchanged),
 		cmocka_unit_test(test_unpack_hostile),
 		cmocka_unit_test(test_unpack_noise),
 		cmocka_unit_test(test_package),
