@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/macros.h"
-#include "kernel/config_text.h"
 #include "kconfig/values.h"
+#include "kernel/config_text.h"
 
 enum { POOL_MOST = 64 << 20 };
 
