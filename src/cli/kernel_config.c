@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/io.h"
 #include "base/json.h"
@@ -13,7 +16,7 @@
 
 enum { PROFILE, BASE, SOURCE, FRAGMENT, OUTPUT, UNASKED, JSON };
 
-enum { REMOVED_SHOWN = 20 };
+enum { REMOVED_SHOWN = 20, STATUS_INTERRUPTED = 130 };
 
 static const struct cli_option options[] = {
 	[PROFILE] = {"profile", '\0', CLI_VALUE, "PROFILE",
@@ -157,6 +160,35 @@ static int configure(struct configure_options *how, struct configure_result *ret
 	return r;
 }
 
+/* A device or a pipe is written to as it is. */
+static int write_special(const char *path, const struct strbuf *text, struct caisson_error *err)
+{
+	_cleanup_close_ int fd = open_file(path, O_WRONLY, 0, err);
+
+	return fd < 0 ? fd : write_all(fd, text->data, text->size, path, err);
+}
+
+static int write_output(const char *path, const struct strbuf *text, struct caisson_error *err)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return write_special(path, text, err);
+	return write_file_atomic(path, text->data, text->size, 0644, err);
+}
+
+/* What is known of it before anything is made. */
+static int check_output(const char *path, struct caisson_error *err)
+{
+	struct stat st;
+
+	if (path != NULL && path[0] == '\0')
+		return caisson_refuse(err, EINVAL, "--output names no file");
+	if (path != NULL && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return caisson_refuse(err, EISDIR, "--output %s is a folder", path);
+	return 0;
+}
+
 static int put_out(const struct cli_context *context, const struct configure_result *result,
 	struct caisson_error *err)
 {
@@ -164,7 +196,7 @@ static int put_out(const struct cli_context *context, const struct configure_res
 	int r = 0;
 
 	if (output != NULL)
-		r = write_file_atomic(output, result->config.data, result->config.size, 0644, err);
+		r = write_output(output, &result->config, err);
 	if (r < 0)
 		return r;
 	if (cli_has(context, JSON))
@@ -172,6 +204,20 @@ static int put_out(const struct cli_context *context, const struct configure_res
 	if (output == NULL)
 		(void)fwrite(result->config.data, 1, result->config.size, stdout);
 	print_report(context, result, output != NULL ? stdout : stderr);
+	return 0;
+}
+
+static int check_source(const char *path, struct caisson_error *err)
+{
+	bool package = strncmp(path, "apt:", strlen("apt:")) == 0;
+	struct stat st;
+
+	if (package || (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))) {
+		caisson_refuse(err, ENOTDIR, "--source %s is not a folder", path);
+		return caisson_hint(err,
+			"'caisson kernel build' takes archives and packages; here it is "
+			"a source that was unpacked");
+	}
 	return 0;
 }
 
@@ -189,6 +235,10 @@ static int run(struct cli_context *context, struct caisson_error *err)
 		context->status = 2;
 		return caisson_refuse(err, EINVAL, "--source DIR is missing: a kernel's source");
 	}
+	if (r == 0)
+		r = check_output(cli_value(context, OUTPUT), err);
+	if (r == 0)
+		r = check_source(configuring.source, err);
 	if (r == 0 && from != NULL && strcmp(from, "none") != 0) {
 		r = kernel_config_read(from, &base, err);
 		configuring.base = base.text.data;
@@ -196,6 +246,8 @@ static int run(struct cli_context *context, struct caisson_error *err)
 	}
 	if (r == 0)
 		r = configure(&configuring, &result, err);
+	if (r == -EINTR)
+		context->status = STATUS_INTERRUPTED;
 	if (r == 0)
 		r = put_out(context, &result, err);
 	if (r < 0)

@@ -13,6 +13,7 @@
 #include "base/path.h"
 #include "base/process.h"
 #include "kbuild/configure_judge.h"
+#include "kbuild/interrupt.h"
 #include "kbuild/make_command.h"
 #include "kbuild/toolchain.h"
 
@@ -123,6 +124,7 @@ static int run_make(const struct configure_options *options, const struct run *r
 	_cleanup_close_ int said = memfd_create("make", MFD_CLOEXEC);
 	static const char *const environment[] = {"TZ=UTC", NULL};
 	_cleanup_strv_ struct strv words = STRV_INIT;
+	_cleanup_interrupt_ struct interrupt interrupt = INTERRUPT_NONE;
 	struct process_options process = PROCESS_OPTIONS_INIT;
 	int status = 0, r;
 	pid_t pid;
@@ -130,6 +132,7 @@ static int run_make(const struct configure_options *options, const struct run *r
 	if (said < 0)
 		return caisson_fail(err, errno, "start make");
 	strv_add(&words, "make");
+	strv_add(&words, "--no-print-directory");
 	strv_add_format(&words, "--directory=%s", run->source);
 	strv_add_format(&words, "O=%s", run->tree);
 	strv_add(&words, "ARCH=x86_64");
@@ -143,10 +146,14 @@ static int run_make(const struct configure_options *options, const struct run *r
 		return caisson_fail(err, ENOMEM, "start make");
 	process.stdout_fd = process.stderr_fd = said;
 	process.environment = environment;
+	process.new_session = true;
+	r = interrupt_begin(&interrupt, err);
+	if (r < 0)
+		return r;
 	pid = process_start((const char *const *)words.items, &process, err);
 	if (pid < 0)
 		return (int)pid;
-	r = process_wait_for(pid, "make", SECONDS, &status, err);
+	r = interrupt_wait(&interrupt, pid, "make", SECONDS, &status, err);
 	if (r < 0)
 		return r;
 	return status == 0 ? 0 : tell_failure(said, target, status, err);

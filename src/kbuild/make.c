@@ -13,6 +13,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "kbuild/interrupt.h"
 #include "kbuild/make_command.h"
 #include "kbuild/make_log.h"
 
@@ -173,25 +174,16 @@ int make_run(const struct make *make, const char *const targets[], unsigned int 
 			.steps_before = make->steps_before,
 			.watch = make->watch}};
 	_cleanup_make_command_ struct make_command command;
-	sigset_t ending, before;
+	_cleanup_interrupt_ struct interrupt interrupt = INTERRUPT_NONE;
 	int r = make_command_init(&command, make, targets, err);
 
 	if (r == 0)
 		r = open_log(make, &running, err);
-	if (r < 0)
-		return r;
-	sigemptyset(&ending);
-	sigaddset(&ending, SIGINT);
-	sigaddset(&ending, SIGTERM);
-	sigaddset(&ending, SIGHUP);
-	(void)sigprocmask(SIG_BLOCK, &ending, &before);
-	running.signals = signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (running.signals < 0)
-		r = caisson_fail(err, errno, "start make");
-	else
+	if (r == 0)
+		r = interrupt_begin(&interrupt, err);
+	running.signals = interrupt.fd;
+	if (r == 0)
 		r = run_blocked(make, &command, &running, err);
-	(void)sigprocmask(SIG_SETMASK, &before, NULL);
-	closep(&running.signals);
 	closep(&running.output);
 	if (r == 0 && ret_steps != NULL)
 		*ret_steps = running.log.steps;
@@ -204,9 +196,13 @@ int make_on_terminal(const struct make *make, const char *target, struct caisson
 	const char *const targets[] = {target, NULL};
 	struct process_options process = PROCESS_OPTIONS_INIT;
 	_cleanup_make_command_ struct make_command command;
+	_cleanup_interrupt_ struct interrupt interrupt = INTERRUPT_NONE;
+	struct signalfd_siginfo info;
 	int status = 0, r = make_command_init(&command, make, targets, err);
 	pid_t pid;
 
+	if (r == 0)
+		r = interrupt_begin(&interrupt, err);
 	if (r < 0)
 		return r;
 	process.stdin_fd = STDIN_FILENO;
@@ -219,6 +215,9 @@ int make_on_terminal(const struct make *make, const char *target, struct caisson
 	r = pid < 0 ? (int)pid : process_wait(pid, &status, err);
 	if (r < 0)
 		return r;
+	/* Ctrl-C came to the menu as well, which has set the terminal right and has ended. */
+	if (read(interrupt.fd, &info, sizeof(info)) == sizeof(info))
+		return refuse_interrupted(err);
 	if (status != 0)
 		return caisson_refuse(err, EIO, "make %s ended with status %d", target, status);
 	return 0;

@@ -180,4 +180,38 @@ done
 check 'whatever ends it, there is all or nothing' grep -Eqx 'keep|CONFIG_ZSTD_DECOMPRESS=y' kept
 same 'nothing is left beside' ./kept "$(find . -maxdepth 1 -name '*kept*')"
 chmod -R u+w "$linux"
+
+# Asked to end in the middle: nothing is left of it, neither folders nor processes.
+mkdir endless temporary
+printf 'VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 1\nallnoconfig:\n\t@echo $$PPID >$(O)/waiting; sleep 1000\n' >endless/Makefile
+printf 'config A\n\tbool "a"\n' >endless/Kconfig
+for signal in INT TERM HUP; do
+	TMPDIR=$work/temporary "$caisson" kernel config --source endless --output kept 2>stopped &
+	pid=$!
+	for _ in $(seq 600); do
+		cat temporary/*/waiting >maker 2>/dev/null && [ -s maker ] && break
+		sleep 0.05
+	done
+	kill -s $signal "$pid"
+	wait "$pid"
+	same "$signal: ends with 130" 130 $?
+	like "$signal: says so" 'make was interrupted' "$(cat stopped)"
+	same "$signal: nothing is left" '' "$(ls temporary)"
+	check "$signal: make is gone" wait_gone "$(cat maker)" 10
+	rm -f maker
+done
+
+# Where the configuration goes
+printf 'VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 1\nallnoconfig:\n\t@cp $(KCONFIG_ALLCONFIG) $(KCONFIG_CONFIG)\n' >endless/Makefile
+mkfifo pipe
+cat pipe >piped &
+try "$caisson" kernel config --source endless --output pipe
+ended 'into a pipe' 1
+check 'which stays one' test -p pipe
+wait
+check 'and gets it' grep -qx CONFIG_64BIT=y piped
+expect 'into a folder' 2 '\-\-output endless is a folder' kernel config --source endless --output endless
+expect 'nowhere' 2 'names no file' kernel config --source endless --output ''
+expect 'a package' 2 '\-\-source apt:linux-source-6.1 is not a folder' kernel config --source apt:linux-source-6.1
+like 'what takes packages' 'caisson kernel build' "$err"
 tap_end
