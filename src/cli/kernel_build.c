@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "base/log.h"
@@ -187,6 +189,30 @@ static int read_options(
 	return 0;
 }
 
+/* While it unpacks, downloads or waits for another build: what is half done has a name that the
+   next command removes. While make runs the library has the signals. */
+static void interrupted(int number)
+{
+	static const char text[] = "caisson kernel build: the build was interrupted\n"
+				   "  hint: the same command goes on where this one stopped\n";
+
+	(void)number;
+	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+	_exit(STATUS_INTERRUPTED);
+}
+
+static void catch_signals(void)
+{
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+	const struct sigaction act = {.sa_handler = interrupted};
+	struct sigaction old;
+
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+			(void)sigaction(numbers[i], &act, NULL);
+	}
+}
+
 static int build(struct cli_context *context, struct caisson_error *err)
 {
 	struct display display = {.log = &context->log};
@@ -202,6 +228,7 @@ static int build(struct cli_context *context, struct caisson_error *err)
 	if (r < 0)
 		return r;
 	options.environment = (const char *const *)environment.items;
+	catch_signals();
 	cli_progress_init(&display.progress, &command_kernel_build, context);
 	r = kbuild_run(caisson_state(context->caisson), &options, &result, err);
 	cli_progress_done(&display.progress);

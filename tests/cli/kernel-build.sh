@@ -166,6 +166,12 @@ try python3 "$source/tests/lib/terminal.py" -- "$caisson" kernel build --source 
 ended 'a menu on the terminal' 0
 check 'what was chosen there is built' grep -qx CONFIG_FAKE_MENU=y menu/config
 like 'and what the profile misses then is told' 'CONFIG_EXT4_FS is not as the profile has it' "$out"
+cp -r src slow && sed -i 's/^menuconfig:/&\n\t@echo menu; exec sleep 1000/' slow/Makefile
+try python3 "$source/tests/lib/terminal.py" expect=menu 'send=\x03' -- \
+	"$caisson" kernel build --source slow --menuconfig --no-install
+ended 'Ctrl-C in the menu' 130
+like 'is an interruption' 'the build was interrupted' "$out"
+rm -r "$CAISSON_STATE"/kernel-builds/minimal-"$(printf %s "$work/slow" | sha256sum | cut -c 1-8)"
 expect 'a menu without a terminal' 1 'make menuconfig ended' kernel build --source src --menuconfig
 echo CONFIG_NOBODY_HAS_THIS=y >nobody.config
 expect 'an option that there is not' 1 'CONFIG_NOBODY_HAS_THIS' kernel build --source src --fragment nobody.config
@@ -214,6 +220,15 @@ for signal in INT TERM; do
 	ended "$signal: built at last" 0
 	same "$signal: nothing was compiled twice" 'first second' "$(xargs <"$(tree)/compiled")"
 done
+# After nohup(1) the terminal may go.
+rm -f "$(tree)"/*.o "$(tree)/compiled"
+trap '' HUP
+check 'nohup: a build is under way' start_held
+trap 'exit 143' HUP
+kill -s HUP "$pid"
+rm src/hold
+wait "$pid"
+same 'nohup: it goes on' 0 $?
 rm -f "$(tree)"/*.o "$(tree)/compiled"
 check 'KILL: a build is under way' start_held
 kill -KILL "$pid"
@@ -230,15 +245,21 @@ wait "$second"
 same 'KILL: built at last' 0 $?
 same 'KILL: to the same bytes' "$name" "$(readlink "$CAISSON_STATE/kernels/default")"
 
-# Two at once.
+# Two at once, of which a third gives up.
 rm -f "$(tree)"/*.o "$(tree)/compiled"
 check 'two at once: the first is under way' start_held
 "$caisson" kernel build --source src >second-out 2>second-err &
 second=$!
+"$caisson" kernel build --source src >third-out 2>third-err &
+third=$!
 for _ in $(seq 200); do
-	grep -q 'waiting for it' second-err && break
+	grep -q 'waiting for it' second-err && grep -q 'waiting for it' third-err && break
 	sleep 0.05
 done
+kill -s TERM "$third"
+wait "$third"
+same 'two at once: a third that was asked to end' 130 $?
+like 'two at once: says so' 'the build was interrupted' "$(cat third-err)"
 rm src/hold
 wait "$pid"
 same 'two at once: the first' 0 $?
