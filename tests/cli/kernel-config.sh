@@ -183,6 +183,7 @@ chmod -R u+w "$linux"
 
 # Asked to end in the middle: nothing is left of it, neither folders nor processes.
 mkdir endless temporary
+# shellcheck disable=SC2016 # make expands them
 printf 'VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 1\nallnoconfig:\n\t@echo $$PPID >$(O)/waiting; sleep 1000\n' >endless/Makefile
 printf 'config A\n\tbool "a"\n' >endless/Kconfig
 for signal in INT TERM HUP; do
@@ -202,6 +203,7 @@ for signal in INT TERM HUP; do
 done
 
 # Where the configuration goes
+# shellcheck disable=SC2016 # make expands them
 printf 'VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 1\nallnoconfig:\n\t@cp $(KCONFIG_ALLCONFIG) $(KCONFIG_CONFIG)\n' >endless/Makefile
 mkfifo pipe
 cat pipe >piped &
