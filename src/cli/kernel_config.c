@@ -73,6 +73,16 @@ static void print_removed(FILE *to, const struct configure_result *result)
 			result->removed_count - asked - shown);
 }
 
+/* Wishes left out: what makes something faster, or what an older version does not have. */
+static size_t needed_lost(const struct configure_result *result)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < result->lost.count; i++)
+		count += !result->lost.items[i].optional;
+	return count;
+}
+
 static void print_report(
 	const struct cli_context *context, const struct configure_result *result, FILE *to)
 {
@@ -83,8 +93,12 @@ static void print_report(
 		for (size_t i = 0; i < result->unasked.count; i++)
 			fprintf(to, "%s: on, and nobody asked for it\n", result->unasked.items[i]);
 	}
-	fprintf(to, "Linux %s: %zu options wanted, %zu lost\n", result->version, result->wanted,
-		result->lost.count);
+	fprintf(to, "Linux %s: %zu options wanted, %zu lost", result->version, result->wanted,
+		needed_lost(result));
+	if (result->lost.count > needed_lost(result))
+		fprintf(to, ", and %zu of what is a wish",
+			result->lost.count - needed_lost(result));
+	fputc('\n', to);
 }
 
 static struct json_object *faults_json(const struct configure_faults *faults)
@@ -252,7 +266,7 @@ static int run(struct cli_context *context, struct caisson_error *err)
 		r = put_out(context, &result, err);
 	if (r < 0)
 		return r;
-	return result.lost.count > 0;
+	return needed_lost(&result) > 0 ? 1 : 0;
 }
 
 const struct cli_command command_kernel_config = {
@@ -262,7 +276,7 @@ const struct cli_command command_kernel_config = {
 		"Merges the profile's fragments, and files of your own behind them, onto a base, and\n"
 		"lets the kernel's own Kconfig settle the rest. Then every option that was wanted is\n"
 		"looked for in what came out, and of each that is not there it is said what dropped\n"
-		"it. The exit status is 0 when all are there, 1 when some are lost (the\n"
+		"it. The exit status is 0 when all are there but wishes, 1 when some are lost (the\n"
 		"configuration is written then, too), 2 when no configuration could be made.\n",
 	.options = options,
 	.failed = 2,
