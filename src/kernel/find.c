@@ -246,7 +246,12 @@ int kernel_find_below(const char *root, const char *path, const char *modules,
 int kernel_find(
 	const char *path, const char *modules, struct kernel *ret_kernel, struct caisson_error *err)
 {
-	return kernel_find_below("", path, modules, ret_kernel, err);
+	int r = kernel_find_below("", path, modules, ret_kernel, err);
+
+	if (r == -ENOENT && path != NULL && strchr(path, '/') == NULL && access(path, F_OK) < 0)
+		return caisson_hint(
+			err, "'caisson kernel list' shows the kernels that were built here");
+	return r;
 }
 
 int kernel_choose(const struct state *state, const char *name, const char *modules,
