@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/path.h"
 #include "cli/commands.h"
 #include "cli/kernel.h"
 #include "cli/progress.h"
@@ -174,8 +176,6 @@ static int read_options(
 	if (r < 0)
 		return r;
 	options->output = cli_value(context, OUTPUT);
-	if (options->output != NULL && options->output[0] == '\0')
-		return caisson_refuse(err, EINVAL, "--output names no folder");
 	options->source = cli_value(context, SOURCE);
 	options->version = cli_value(context, VERSION);
 	options->sha256 = cli_value(context, SHA256);
@@ -213,6 +213,26 @@ static void catch_signals(void)
 	}
 }
 
+/* Before a build of an hour. */
+static int check_output(const char *path, struct caisson_error *err)
+{
+	struct stat st;
+	int r;
+
+	if (path == NULL)
+		return 0;
+	if (path[0] == '\0')
+		return caisson_refuse(err, EINVAL, "--output names no folder");
+	r = make_directories(path, 0755, err);
+	if (r < 0)
+		return r;
+	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+		return caisson_refuse(err, ENOTDIR, "--output %s is not a folder", path);
+	if (access(path, W_OK | X_OK) < 0)
+		return caisson_fail(err, errno, "write into %s", path);
+	return 0;
+}
+
 static int build(struct cli_context *context, struct caisson_error *err)
 {
 	struct display display = {.log = &context->log};
@@ -223,6 +243,8 @@ static int build(struct cli_context *context, struct caisson_error *err)
 	struct kbuild_options options = {.watch = &watch};
 	int r = read_options(context, &options, err);
 
+	if (r == 0)
+		r = check_output(options.output, err);
 	if (r == 0)
 		r = take_environment(&environment, err);
 	if (r < 0)

@@ -71,6 +71,7 @@ int settle_config(const struct settle_options *options, struct caisson_error *er
 		.fragments = options->fragments};
 	int r = 0;
 
+	/* As "caisson kernel config" has it. */
 	if (options->base != NULL && strcmp(options->base, "none") != 0) {
 		r = kernel_config_read(options->base, &base, err);
 		configuring.base = base.text.data;

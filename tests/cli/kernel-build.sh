@@ -87,6 +87,9 @@ print(k["name"], k["profile"], k["default"])' <<<"$out")"
 try "$caisson" doctor
 like 'the doctor sees it' "^ok +kernel +.*/$name/bzImage \(6\.1\.999\)" "$out"
 
+expect 'a name that no kernel has' 2 'open 6.1.5-x: No such file' kernel check 6.1.5-x
+like 'says what shows them' "'caisson kernel list' shows" "$err"
+
 # Again: nothing to do.
 before=$(compiled)
 try "$caisson" kernel build --source src
@@ -155,6 +158,12 @@ expect 'a source that was configured in place' 1 'was configured in place' kerne
 like 'says what cleans it' 'make -C .*/src mrproper' "$err"
 rm src/.config
 
+expect 'a result that cannot be put anywhere' 1 'output src.tar is not a folder' \
+	kernel build --source src --output src.tar
+unlike 'is known before' 'building' "$err"
+expect 'nor below a file' 1 'create the folder src.tar/below: Not a directory' \
+	kernel build --source src --output src.tar/below
+
 # Profiles and fragments.
 expect 'an unknown profile' 2 "profile" kernel build --source src --profile nothing
 echo CONFIG_SOMETHING_OF_MINE=y >mine.config
@@ -173,6 +182,8 @@ ended 'Ctrl-C in the menu' 130
 like 'is an interruption' 'the build was interrupted' "$out"
 rm -r "$CAISSON_STATE"/kernel-builds/minimal-"$(printf %s "$work/slow" | sha256sum | cut -c 1-8)"
 expect 'a menu without a terminal' 1 'make menuconfig ended' kernel build --source src --menuconfig
+expect 'no base' 0 '' kernel build --source src --base none --no-install
+expect 'a base that there is not' 1 'open nowhere: No such file' kernel build --source src --base nowhere --no-install
 echo CONFIG_NOBODY_HAS_THIS=y >nobody.config
 expect 'an option that there is not' 1 'CONFIG_NOBODY_HAS_THIS' kernel build --source src --fragment nobody.config
 echo '# CONFIG_DM_CRYPT is not set' >without.config
