@@ -76,6 +76,8 @@ int make_command_init(struct make_command *command, const struct make *make,
 
 	*command = (struct make_command){STRV_INIT, STRV_INIT};
 	strv_add(words, "make");
+	/* Its "Leaving directory" would be the last line of a failure. */
+	strv_add(words, "--no-print-directory");
 	strv_add(words, "-C");
 	strv_add(words, make->source);
 	strv_add_format(words, "O=%s", make->tree);

@@ -200,6 +200,7 @@ ended 'back again' 0
 touch src/fail
 rm "$(tree)/second.o"
 expect 'a failure quotes the first error' 1 'second.c:1:2: error: this was to be expected' kernel build --source src
+unlike 'and not what folder make is in' 'ing directory' "$err"
 like 'and says where all of it is' 'all that make said is in .*/make.log' "$err"
 check 'where it is' grep -q 'this was to be expected' "$(dirname "$(tree)")/make.log"
 same 'what was installed stays' "$name" "$(readlink "$CAISSON_STATE/kernels/default")"

@@ -157,6 +157,11 @@ mkdir 'a blank'
 cp -r "$linux/Makefile" "$linux/Kconfig" 'a blank'
 echo 'config A' >'a blank/Kconfig'
 expect 'a folder with a blank in its name' 2 'cannot be built in .*/a blank$' kernel config --source "$work/a blank"
+for name in "a'quote" 'a;touch x' "a\$(touch x)" 'a*'; do
+	mv 'a blank' "$name"
+	expect "a folder called $name" 2 'cannot be built in ' kernel config --source "$work/$name"
+	mv "$name" 'a blank'
+done
 expect 'a fragment that there is not' 2 'No such file' kernel config --source "$linux" --fragment gone
 echo 'CONFIG_A = y' >wrong.config
 expect 'a fragment that is none' 2 'wrong.config.*1' kernel config --source "$linux" --fragment wrong.config

@@ -124,6 +124,8 @@ head -c 100000 /dev/urandom >"$work/random"
 try "$caisson" kernel check "$work/random"
 ended 'neither kernel nor configuration' 2
 same 'in one sentence' 1 "$(grep -c '^caisson' <<<"$err")"
+try "$caisson" kernel check "$kernel" --modules /dev/null
+ended 'modules that are no folder' 2 'open the modules folder /dev/null: Not a directory'
 try "$caisson" kernel check "$kernel" --running
 ended 'two kernels' 2 'too many'
 tap_end
