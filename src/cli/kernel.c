@@ -44,7 +44,7 @@ int cli_kernel_profile(
 	}
 	for (size_t i = 0; i < count; i++)
 		strbuf_add_format(&names, " %s", profiles[i].name);
-	(void)caisson_refuse(err, ENOENT, "there is no profile called \"%s\"", name);
+	(void)caisson_refuse(err, EINVAL, "there is no profile called \"%s\"", name);
 	return caisson_hint(err, "profiles:%s", strbuf_ok(&names) ? names.data : "");
 }
 

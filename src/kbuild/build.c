@@ -90,7 +90,8 @@ static int configure(struct build *build, struct caisson_error *err)
 		.profile = build->profile,
 		.base = build->options->base,
 		.fragments = build->options->fragments,
-		.log = build->options->log};
+		.log = build->options->log,
+		.lock = &build->place.lock};
 	int r;
 
 	kbuild_stage(build->options->watch, "configuring");

@@ -147,6 +147,8 @@ static int run_make(const struct configure_options *options, const struct run *r
 	process.stdout_fd = process.stderr_fd = said;
 	process.environment = environment;
 	process.new_session = true;
+	process.keep_fds = options->lock;
+	process.keep_count = options->lock != NULL;
 	r = interrupt_begin(&interrupt, err);
 	if (r < 0)
 		return r;

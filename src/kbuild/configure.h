@@ -22,6 +22,7 @@ struct configure_options {
 	const struct strv *fragments; /* files of the user's, behind the profile's; may be NULL */
 	/* "CC=ccache gcc", for make; NULL-terminated, may be NULL. */
 	const char *const *arguments;
+	const int *lock; /* that make holds, too, while it lives; may be NULL */
 };
 
 /* One that did not come out as it was wanted, or that a user's fragment took back. */

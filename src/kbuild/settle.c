@@ -68,7 +68,8 @@ int settle_config(const struct settle_options *options, struct caisson_error *er
 	struct configure_options configuring = {.source = options->source,
 		.tree = options->tree,
 		.profile = options->profile,
-		.fragments = options->fragments};
+		.fragments = options->fragments,
+		.lock = options->lock};
 	int r = 0;
 
 	/* As "caisson kernel config" has it. */

@@ -13,6 +13,7 @@ struct settle_options {
 	const char *base; /* a file with a configuration, or a kernel; NULL, "none": none */
 	const struct strv *fragments; /* files; may be NULL */
 	const struct caisson_log *log;
+	const int *lock; /* of the folder with the tree; may be NULL */
 };
 
 /*

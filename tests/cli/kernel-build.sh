@@ -257,6 +257,25 @@ wait "$second"
 same 'KILL: built at last' 0 $?
 same 'KILL: to the same bytes' "$name" "$(readlink "$CAISSON_STATE/kernels/default")"
 
+# The same while it configures: make is gone, and what that has started is not.
+# shellcheck disable=SC2016 # make expands them
+sed -i 's/^allnoconfig:/&\n\t@while [ -e $(here)\/hold ]; do echo >$(O)\/waiting; sleep 0.05; done/' src/Makefile
+touch -d 2026-02-03T04:05:06Z src/Makefile
+check 'KILL: it configures' start_held
+kill -KILL "$pid"
+wait "$pid" 2>/dev/null
+: >second-err
+"$caisson" kernel build --source src --no-install >second-out 2>second-err &
+second=$!
+for _ in $(seq 200); do
+	grep -q 'waiting for it' second-err && break
+	sleep 0.05
+done
+like 'KILL: that is waited for' 'another build is at work' "$(cat second-err)"
+rm src/hold
+wait "$second"
+same 'KILL: then it is built' 0 $?
+
 # Two at once, of which a third gives up.
 rm -f "$(tree)"/*.o "$(tree)/compiled"
 check 'two at once: the first is under way' start_held

@@ -48,7 +48,7 @@ assert all(r["reason"] and r["option"].startswith("CONFIG_") for r in d["require
 assert all(a["reason"] for a in d["arguments"])' "$work/out" "$profile"
 done
 try "$caisson" kernel requirements --profile maximal
-ended 'a profile that is not there' 1 'no profile called "maximal"'
+ended 'a profile that is not there' 2 'no profile called "maximal"'
 like 'those that are' 'minimal container observe confidential' "$err"
 try "$caisson" kernel requirements --for everything
 ended 'a feature that is not there' 2 'no feature and no machine'
