@@ -11,35 +11,36 @@
 
 enum { SECONDS = 60 };
 
+enum { KCONFIG = 1 << 29, BUILD = 1 << 30, BOTH = KCONFIG | BUILD };
+
 struct tool {
-	unsigned int need; /* 0: always */
+	unsigned int need; /* of these or of toolchain_need */
 	const char *name;  /* of the program, or of the header */
 	const char *package;
-	bool kconfig; /* a configuration alone takes it, too */
 };
 
 /* What "strace -f -e execve" saw in builds of 6.1. make, the compiler and binutils first: without a
    compiler nothing can be said of headers. */
 static const struct tool tools[] = {
-	{0, "make", "make", true},
-	{0, "gcc", "gcc", true},
-	{0, "as", "binutils"},
-	{0, "ld", "binutils", true},
-	{0, "ar", "binutils"},
-	{0, "nm", "binutils"},
-	{0, "objcopy", "binutils"},
-	{0, "objdump", "binutils"},
-	{0, "readelf", "binutils"},
-	{0, "strip", "binutils"},
-	{0, "flex", "flex", true},
-	{0, "bison", "bison", true},
-	{0, "bc", "bc"},
-	{0, "awk", "mawk"},
-	{0, "sed", "sed"},
-	{0, "grep", "grep"},
-	{0, "find", "findutils"},
-	{0, "xargs", "findutils"},
-	{0, "cmp", "diffutils"},
+	{BOTH, "make", "make"},
+	{BOTH, "gcc", "gcc"},
+	{BUILD, "as", "binutils"},
+	{BOTH, "ld", "binutils"},
+	{BUILD, "ar", "binutils"},
+	{BUILD, "nm", "binutils"},
+	{BUILD, "objcopy", "binutils"},
+	{BUILD, "objdump", "binutils"},
+	{BUILD, "readelf", "binutils"},
+	{BUILD, "strip", "binutils"},
+	{BOTH, "flex", "flex"},
+	{BOTH, "bison", "bison"},
+	{BUILD, "bc", "bc"},
+	{BUILD, "awk", "mawk"},
+	{BUILD, "sed", "sed"},
+	{BUILD, "grep", "grep"},
+	{BUILD, "find", "findutils"},
+	{BUILD, "xargs", "findutils"},
+	{BUILD, "cmp", "diffutils"},
 	{TOOLCHAIN_PAHOLE, "pahole", "dwarves"},
 	{TOOLCHAIN_PERL, "perl", "perl"},
 	{TOOLCHAIN_GZIP, "gzip", "gzip"},
@@ -53,7 +54,7 @@ static const struct tool tools[] = {
 
 static const struct tool headers[] = {
 	/* stdio.h is of the C library, without which host programs cannot be made. */
-	{0, "stdio.h", "libc6-dev", true},
+	{BOTH, "stdio.h", "libc6-dev"},
 	{TOOLCHAIN_LIBELF, "gelf.h", "libelf-dev"},
 	{TOOLCHAIN_OPENSSL, "openssl/opensslv.h", "libssl-dev"},
 	{TOOLCHAIN_NCURSES, "ncurses.h", "libncurses-dev"},
@@ -158,28 +159,22 @@ static int refuse_missing(
 	return caisson_hint(err, "apt-get install%s", packages.data);
 }
 
-static bool is_needed(const struct tool *tool, unsigned int needs, bool kconfig)
-{
-	return kconfig ? tool->kconfig : tool->need == 0 || (tool->need & needs) != 0;
-}
-
-static int check(unsigned int needs, bool kconfig, const char *folders, struct caisson_error *err)
+static int check(unsigned int needs, const char *folders, struct caisson_error *err)
 {
 	struct missing missing = {STRV_INIT, STRV_INIT};
 	bool compiler = is_there("gcc", folders);
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(tools); i++) {
-		if (is_needed(&tools[i], needs, kconfig) && !is_there(tools[i].name, folders))
+		if ((tools[i].need & needs) != 0 && !is_there(tools[i].name, folders))
 			add_missing(&missing, &tools[i], false);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(headers); i++) {
-		if (is_needed(&headers[i], needs, kconfig) &&
-			(!compiler || !has_header(headers[i].name)))
+		if ((headers[i].need & needs) != 0 && (!compiler || !has_header(headers[i].name)))
 			add_missing(&missing, &headers[i], true);
 	}
 	if (missing.names.count > 0 || !strv_ok(&missing.names))
-		r = refuse_missing(&missing, kconfig ? "configured" : "built", err);
+		r = refuse_missing(&missing, needs == KCONFIG ? "configured" : "built", err);
 	strv_done(&missing.names);
 	strv_done(&missing.packages);
 	return r;
@@ -187,12 +182,12 @@ static int check(unsigned int needs, bool kconfig, const char *folders, struct c
 
 int toolchain_check(unsigned int needs, const char *folders, struct caisson_error *err)
 {
-	return check(needs, false, folders, err);
+	return check(needs | BUILD, folders, err);
 }
 
 int toolchain_check_kconfig(const char *folders, struct caisson_error *err)
 {
-	return check(0, true, folders, err);
+	return check(KCONFIG, folders, err);
 }
 
 int toolchain_version(const char *program, char **ret_version, struct caisson_error *err)

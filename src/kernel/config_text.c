@@ -117,10 +117,11 @@ const char *kernel_config_text(
 
 char kernel_config_value(const char *text, size_t size, const char *option)
 {
+	static const char tristate[] = {'y', 'm', 'n'};
 	size_t length = 0;
 	const char *value = kernel_config_text(text, size, option, &length);
 
 	if (value == NULL)
 		return 'n';
-	return length == 1 && memchr("ymn", *value, 3) != NULL ? *value : 's';
+	return length == 1 && memchr(tristate, *value, sizeof(tristate)) != NULL ? *value : 's';
 }
