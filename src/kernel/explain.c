@@ -17,6 +17,7 @@ struct hit {
 	unsigned long line; /* 0: not yet */
 	char *text, *means;
 	bool with, without;
+	size_t least; /* characters of a line that says anything to it */
 };
 
 struct boot {
@@ -89,7 +90,7 @@ static void forget(struct boot *boot)
 	for (size_t i = 0; i < boot->count; i++) {
 		free(boot->hits[i].text);
 		free(boot->hits[i].means);
-		boot->hits[i] = (struct hit){0};
+		boot->hits[i] = (struct hit){.least = boot->hits[i].least};
 	}
 	free(boot->panic_text);
 	free(boot->oops_text);
@@ -195,6 +196,9 @@ static int take_line(struct boot *boot, const struct explain_line *line, struct 
 		const struct explain_rule *rule = &boot->rules[i];
 		struct hit *hit = &boot->hits[i];
 
+		/* Logs are flooded with short lines, and there are many rules. */
+		if (line->size - line->body < hit->least)
+			continue;
 		if (rule->with != NULL && !hit->with)
 			hit->with = explain_match(rule->with, line, captures);
 		if (rule->without != NULL && !hit->without)
@@ -416,6 +420,29 @@ static int judge(struct boot *boot, struct explanation *explanation, struct cais
 	return 0;
 }
 
+/* How much of a pattern stands for itself. */
+static size_t literal_size(const char *pattern)
+{
+	size_t size = 0;
+
+	for (const char *at = pattern + (*pattern == '^'); *at != '\0'; at++)
+		size += *at != '*';
+	return size;
+}
+
+static void measure_rules(struct boot *boot)
+{
+	for (size_t i = 0; i < boot->count; i++) {
+		const struct explain_rule *rule = &boot->rules[i];
+		const char *const more[] = {rule->with, rule->without};
+		size_t *least = &boot->hits[i].least;
+
+		*least = literal_size(rule->match);
+		for (size_t k = 0; k < ARRAY_SIZE(more); k++)
+			*least = more[k] != NULL ? MIN(*least, literal_size(more[k])) : *least;
+	}
+}
+
 int explain_log(const char *text, size_t size, struct explanation *ret_explanation,
 	struct caisson_error *err)
 {
@@ -429,6 +456,7 @@ int explain_log(const char *text, size_t size, struct explanation *ret_explanati
 	boot.hits = calloc(boot.count, sizeof(*boot.hits));
 	if (boot.hits == NULL)
 		return out_of_memory(err);
+	measure_rules(&boot);
 	while (r == 0 && explain_next(&lines, &line))
 		r = take_line(&boot, &line, err);
 	if (r == 0)
