@@ -12,6 +12,7 @@
 #include "cli/commands.h"
 #include "cli/kernel.h"
 #include "kbuild/configure.h"
+#include "kbuild/source.h"
 #include "kernel/config_read.h"
 
 enum { PROFILE, BASE, SOURCE, FRAGMENT, OUTPUT, UNASKED, JSON };
@@ -24,7 +25,10 @@ static const struct cli_option options[] = {
 	[BASE] = {"base", '\0', CLI_VALUE, "FILE",
 		"the configuration, or the kernel, to begin with (default: none: all else is off)",
 		"@file"},
-	[SOURCE] = {"source", '\0', CLI_VALUE, "DIR", "the kernel's source", "@directory"},
+	[SOURCE] = {"source", '\0', CLI_VALUE, "SOURCE",
+		"the kernel's source: a folder, a tar archive or apt:PACKAGE (default: the newest "
+		"linux-source package that is installed)",
+		"@file"},
 	[FRAGMENT] = {"fragment", '\0', CLI_LIST, "FILE",
 		"more options, which win over the profile's", "@file"},
 	[OUTPUT] = {"output", 'o', CLI_VALUE, "FILE",
@@ -221,18 +225,26 @@ static int put_out(const struct cli_context *context, const struct configure_res
 	return 0;
 }
 
-static int check_source(const char *path, struct caisson_error *err)
+/* A folder is used where it is; anything else is unpacked into the state, where it is kept. */
+static int open_source(
+	const struct cli_context *context, struct kernel_source *source, struct caisson_error *err)
 {
-	bool package = strncmp(path, "apt:", strlen("apt:")) == 0;
+	_cleanup_free_ char *place = cli_state_path(&command_kernel_config, context);
+	const struct state state = {.dir = place};
+	const struct source_options how = {
+		.source = cli_value(context, SOURCE), .log = &context->log};
 	struct stat st;
 
-	if (package || (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))) {
-		caisson_refuse(err, ENOTDIR, "--source %s is not a folder", path);
-		return caisson_hint(err,
-			"'caisson kernel build' takes archives and packages; here it is "
-			"a source that was unpacked");
+	if (how.source != NULL && stat(how.source, &st) == 0 && S_ISDIR(st.st_mode)) {
+		source->folder = strdup(how.source);
+		return source->folder != NULL ? 0 : caisson_fail(err, ENOMEM, "configure a kernel");
 	}
-	return 0;
+	if (place == NULL) {
+		(void)caisson_refuse(
+			err, ENOENT, "there is no place for the source: HOME is not set");
+		return caisson_hint(err, "set HOME or CAISSON_STATE, or name a folder");
+	}
+	return source_open(&state, &how, source, err);
 }
 
 static int run(struct cli_context *context, struct caisson_error *err)
@@ -240,24 +252,21 @@ static int run(struct cli_context *context, struct caisson_error *err)
 	_cleanup_configure_ struct configure_result result = CONFIGURE_RESULT_NONE;
 	_cleanup_kernel_config_ struct kernel_config base = KERNEL_CONFIG_NONE;
 	const char *profile = cli_value(context, PROFILE), *from = cli_value(context, BASE);
-	struct configure_options configuring = {.source = cli_value(context, SOURCE),
-		.fragments = &context->given[FRAGMENT].values};
+	struct configure_options configuring = {.fragments = &context->given[FRAGMENT].values};
+	_cleanup_source_ struct kernel_source source = KERNEL_SOURCE_NONE;
 	int r = cli_kernel_profile(
 		profile != NULL ? profile : "minimal", &configuring.profile, err);
 
-	if (r == 0 && configuring.source == NULL) {
-		context->status = 2;
-		return caisson_refuse(err, EINVAL, "--source DIR is missing: a kernel's source");
-	}
 	if (r == 0)
 		r = check_output(cli_value(context, OUTPUT), err);
-	if (r == 0)
-		r = check_source(configuring.source, err);
 	if (r == 0 && from != NULL && strcmp(from, "none") != 0) {
 		r = kernel_config_read(from, &base, err);
 		configuring.base = base.text.data;
 		configuring.base_size = base.text.size;
 	}
+	if (r == 0)
+		r = open_source(context, &source, err);
+	configuring.source = source.folder;
 	if (r == 0)
 		r = configure(&configuring, &result, err);
 	if (r == -EINTR)

@@ -149,7 +149,6 @@ same 'for good' "$(cat based.config)" "$(cat again)"
 
 # Faults
 
-expect 'no source' 2 '--source DIR is missing' kernel config
 expect 'a profile that there is not' 2 'profiles: minimal' kernel config --profile x --source "$linux"
 expect 'a folder that is no source' 2 'is not the source of a Linux kernel: it has no Makefile' \
 	kernel config --source "$work/o/scripts"
@@ -219,6 +218,13 @@ wait
 check 'and gets it' grep -qx CONFIG_64BIT=y piped
 expect 'into a folder' 2 '\-\-output endless is a folder' kernel config --source endless --output endless
 expect 'nowhere' 2 'names no file' kernel config --source endless --output ''
-expect 'a package' 2 '\-\-source apt:linux-source-6.1 is not a folder' kernel config --source apt:linux-source-6.1
-like 'what takes packages' 'caisson kernel build' "$err"
+expect 'a package that there is not' 2 . kernel config --source apt:linux-source-0.1
+# What the tests above have of the source, as an archive: unpacked once, into the state.
+tar -C "$work" -cf "$work/source.tar" linux-source-6.1
+for turn in first again; do
+	try "$caisson" kernel config --source "$work/source.tar" --output from-tar
+	ended "an archive, the $turn time" 0
+done
+check 'as from the folder' cmp from-tar <("$caisson" kernel config --source "$linux" 2>/dev/null)
+same 'it is unpacked once' 1 "$(find "$CAISSON_STATE/kernel-sources" -mindepth 1 -maxdepth 1 -type d | wc -l)"
 tap_end
