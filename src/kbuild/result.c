@@ -11,13 +11,14 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "base/process.h"
+#include "kbuild/compact.h"
 #include "kbuild/settle.h"
 #include "kbuild/toolchain.h"
 #include "kernel/config.h"
 #include "kernel/image.h"
 #include "kernel/installed.h"
 
-enum { STRIP_SECONDS = 300, HASH_DIGITS = 8, RELEASE_MOST = 40 };
+enum { VMLINUX_MOST = 512 << 20, STRIP_SECONDS = 300, HASH_DIGITS = 8, RELEASE_MOST = 40 };
 
 static const char *const parts[] = {KERNEL_BZIMAGE, KERNEL_VMLINUX, KERNEL_CONFIG};
 
@@ -48,6 +49,22 @@ static int copy_file(const char *from, const char *to, struct caisson_error *err
 	return fsync(target) == 0 ? 0 : caisson_fail(err, errno, "sync %s", to);
 }
 
+/* Without the holes between its segments. */
+static int compact_file(const char *path, int fd, struct caisson_error *err)
+{
+	_cleanup_strbuf_ struct strbuf whole = STRBUF_INIT, compact = STRBUF_INIT;
+	int r = read_file(path, VMLINUX_MOST, &whole, err);
+
+	if (r == 0)
+		r = compact_vmlinux(whole.data, whole.size, &compact, err);
+	if (r <= 0)
+		return r;
+	r = pwrite_all(fd, compact.data, compact.size, 0, path, err);
+	if (r == 0 && ftruncate(fd, (off_t)compact.size) < 0)
+		r = caisson_fail(err, errno, "write %s", path);
+	return r;
+}
+
 /* Everything that no machine looks at: symbols, relocations, what compiler it was. Notes are in
    memory with the rest, and stay: PVH's entry is one. */
 static int strip_file(const char *from, const char *to, struct caisson_error *err)
@@ -59,9 +76,12 @@ static int strip_file(const char *from, const char *to, struct caisson_error *er
 
 	if (r < 0)
 		return r;
-	fd = open_file(to, O_RDONLY, 0, err);
+	fd = open_file(to, O_RDWR, 0, err);
 	if (fd < 0)
 		return fd;
+	r = compact_file(to, fd, err);
+	if (r < 0)
+		return r;
 	if (fchmod(fd, 0644) < 0 || fsync(fd) < 0)
 		return caisson_fail(err, errno, "sync %s", to);
 	return 0;

@@ -3,6 +3,7 @@
  */
 #include <archive.h>
 #include <archive_entry.h>
+#include <elf.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -10,6 +11,7 @@
 
 #include "base/io.h"
 #include "base/strbuf.h"
+#include "kbuild/compact.h"
 #include "kbuild/install.h"
 #include "kbuild/make_log.h"
 #include "kbuild/source_cache.h"
@@ -546,6 +548,93 @@ static void test_installed_hostile(void **state)
 	assert_int_equal(kernel_installed_folder(&place, NULL, &found, &err), 0);
 }
 
+/* Two segments at multiples of 64 KiB, and a note in the second. */
+static void make_vmlinux(uint8_t file[static 0x30000], uint64_t note_at)
+{
+	const Elf64_Phdr segments[] = {
+		{.p_type = PT_LOAD,
+			.p_offset = 0x10000,
+			.p_paddr = 0x1000000,
+			.p_filesz = 5000,
+			.p_memsz = 6000,
+			.p_align = 0x10000},
+		{.p_type = PT_LOAD,
+			.p_offset = 0x20010,
+			.p_paddr = 0x2000010,
+			.p_filesz = 3000,
+			.p_memsz = 3000,
+			.p_align = 0x10000},
+		{.p_type = PT_NOTE, .p_offset = note_at, .p_filesz = 20, .p_align = 4},
+	};
+	Elf64_Ehdr header = {.e_type = ET_EXEC,
+		.e_machine = EM_X86_64,
+		.e_phoff = 64,
+		.e_phnum = ARRAY_SIZE(segments),
+		.e_phentsize = sizeof(Elf64_Phdr),
+		.e_shoff = 0x2f000,
+		.e_shnum = 3,
+		.e_ehsize = sizeof(header),
+		.e_entry = 0x1000000};
+
+	memcpy(header.e_ident, ELFMAG, SELFMAG);
+	header.e_ident[EI_CLASS] = ELFCLASS64;
+	header.e_ident[EI_DATA] = ELFDATA2LSB;
+	for (size_t i = 0; i < 0x30000; i++)
+		file[i] = (uint8_t)(i * 2654435761u >> 13);
+	memcpy(file, &header, sizeof(header));
+	memcpy(file + 64, segments, sizeof(segments));
+}
+
+static void test_compact(void **state _unused_)
+{
+	static uint8_t file[0x30000];
+	_cleanup_strbuf_ struct strbuf compact = STRBUF_INIT, again = STRBUF_INIT;
+	struct caisson_error err = {0};
+	const Elf64_Ehdr *header;
+	Elf64_Phdr segments[3];
+
+	make_vmlinux(file, 0x20100);
+	assert_int_equal(compact_vmlinux(file, sizeof(file), &compact, &err), 1);
+	assert_in_range(compact.size, 8000, 16384);
+	header = (const void *)compact.data;
+	assert_int_equal(header->e_entry, 0x1000000);
+	assert_int_equal(header->e_shnum, 0);
+	memcpy(segments, compact.data + header->e_phoff, sizeof(segments));
+	assert_int_equal(segments[0].p_paddr, 0x1000000);
+	assert_int_equal(segments[0].p_memsz, 6000);
+	assert_memory_equal(compact.data + segments[0].p_offset, file + 0x10000, 5000);
+	assert_memory_equal(compact.data + segments[1].p_offset, file + 0x20010, 3000);
+	assert_memory_equal(compact.data + segments[2].p_offset, file + 0x20100, 20);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(segments[i].p_offset % segments[i].p_align,
+			segments[i].p_paddr % segments[i].p_align);
+	/* What is compact stays so. */
+	assert_int_equal(compact_vmlinux(compact.data, compact.size, &again, &err), 1);
+	assert_int_equal(again.size, compact.size);
+	assert_memory_equal(again.data, compact.data, compact.size);
+}
+
+/* Of another shape, cut, or no ELF file: left alone. */
+static void test_compact_others(void **state _unused_)
+{
+	static uint8_t file[0x30000];
+	_cleanup_strbuf_ struct strbuf compact = STRBUF_INIT;
+	Elf64_Phdr *segment = (void *)(file + 64);
+
+	make_vmlinux(file, 0x2f000);
+	assert_int_equal(compact_vmlinux(file, sizeof(file), &compact, NULL), 0);
+	make_vmlinux(file, 0x20100);
+	for (size_t size = 0; size < 0x20010 + 3000; size += 997)
+		assert_int_equal(compact_vmlinux(file, size, &compact, NULL), 0);
+	segment->p_filesz = UINT64_MAX;
+	assert_int_equal(compact_vmlinux(file, sizeof(file), &compact, NULL), 0);
+	segment->p_offset = UINT64_MAX;
+	assert_int_equal(compact_vmlinux(file, sizeof(file), &compact, NULL), 0);
+	file[0] = 0;
+	assert_int_equal(compact_vmlinux(file, sizeof(file), &compact, NULL), 0);
+	assert_int_equal(compact.size, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -557,6 +646,8 @@ int main(void)
 		cmocka_unit_test(test_package),
 		cmocka_unit_test(test_version),
 		cmocka_unit_test(test_log),
+		cmocka_unit_test(test_compact),
+		cmocka_unit_test(test_compact_others),
 		cmocka_unit_test(test_toolchain),
 		cmocka_unit_test(test_installed),
 		cmocka_unit_test(test_installed_hostile),
