@@ -43,6 +43,7 @@ extern const struct cli_command command_kernel_config;
 extern const struct cli_command command_kernel_explain;
 extern const struct cli_command command_kernel_build;
 extern const struct cli_command command_kernel_list;
+extern const struct cli_command command_kernel_default;
 extern const struct cli_command command_kernel_remove;
 extern const struct cli_command command_doctor;
 

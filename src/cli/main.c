@@ -46,6 +46,7 @@ const struct cli_command *const cli_commands[] = {
 	&command_kernel_config,
 	&command_kernel_build,
 	&command_kernel_list,
+	&command_kernel_default,
 	&command_kernel_remove,
 	&command_kernel_explain,
 	&command_doctor,

@@ -289,23 +289,47 @@ static int remove_folder(const char *kernels, const char *folder, struct caisson
 	return sync_directory(kernels, err);
 }
 
-int kernel_installed_remove(const struct state *state, const char *name, struct caisson_error *err)
+/* Nobody else adds, removes or chooses one until @ret_lock is closed. */
+static int take_kernel(const struct state *state, const char *name, char **ret_kernels,
+	char **ret_folder, int *ret_lock, struct caisson_error *err)
 {
-	_cleanup_kernel_installed_list_ struct kernel_installed_list list =
-		KERNEL_INSTALLED_LIST_NONE;
-	_cleanup_free_ char *kernels = kernels_folder(state), *folder = NULL, *chosen = NULL;
+	_cleanup_free_ char *kernels = NULL, *folder = NULL;
 	_cleanup_close_ int lock = -1;
-	int r = kernel_installed_folder(state, name, &folder, err);
+	int r = state_folder(state, KERNEL_INSTALLED_FOLDER, &kernels, err);
 
+	if (r == 0)
+		r = keep_lock(kernels, &lock, err);
+	if (r == 0)
+		r = kernel_installed_folder(state, name, &folder, err);
 	if (r < 0)
 		return r;
 	if (r == 0) {
 		caisson_refuse(err, ENOENT, "there is no installed kernel '%s'", name);
 		return caisson_hint(err, "'caisson kernel list' shows what there is");
 	}
-	if (kernels == NULL)
-		return caisson_fail(err, ENOMEM, "remove %s", name);
-	r = keep_lock(kernels, &lock, err);
+	*ret_kernels = take_ptr(kernels);
+	*ret_folder = take_ptr(folder);
+	*ret_lock = take_fd(&lock);
+	return 0;
+}
+
+int kernel_installed_choose(const struct state *state, const char *name, struct caisson_error *err)
+{
+	_cleanup_free_ char *kernels = NULL, *folder = NULL;
+	_cleanup_close_ int lock = -1;
+	int r = take_kernel(state, name, &kernels, &folder, &lock, err);
+
+	return r < 0 ? r : kernel_installed_set_default(state, name, err);
+}
+
+int kernel_installed_remove(const struct state *state, const char *name, struct caisson_error *err)
+{
+	_cleanup_kernel_installed_list_ struct kernel_installed_list list =
+		KERNEL_INSTALLED_LIST_NONE;
+	_cleanup_free_ char *kernels = NULL, *folder = NULL, *chosen = NULL;
+	_cleanup_close_ int lock = -1;
+	int r = take_kernel(state, name, &kernels, &folder, &lock, err);
+
 	if (r < 0)
 		return r;
 	chosen = default_name(kernels);

@@ -54,8 +54,11 @@ void kernel_installed_list_done(struct kernel_installed_list *list);
 int kernel_installed_read(
 	const char *folder, struct kernel_installed *ret_installed, struct caisson_error *err);
 void kernel_installed_done(struct kernel_installed *installed);
+/* With the lock on the folder of kernels. */
 int kernel_installed_set_default(
 	const struct state *state, const char *name, struct caisson_error *err);
+/* The same for one that is there: -ENOENT. */
+int kernel_installed_choose(const struct state *state, const char *name, struct caisson_error *err);
 /* Machines that run have it open and keep it. The newest that is left is the default, if this one
    was. -ENOENT. */
 int kernel_installed_remove(const struct state *state, const char *name, struct caisson_error *err);
