@@ -191,7 +191,9 @@ mkdir endless temporary
 printf 'VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 1\nallnoconfig:\n\t@echo $$PPID >$(O)/waiting; sleep 1000\n' >endless/Makefile
 printf 'config A\n\tbool "a"\n' >endless/Kconfig
 for signal in INT TERM HUP; do
-	TMPDIR=$work/temporary "$caisson" kernel config --source endless --output kept 2>stopped &
+	# Whoever runs the tests may ignore it (nohup), which would be heeded.
+	TMPDIR=$work/temporary env --default-signal=$signal "$caisson" kernel config --source endless --output kept \
+		2>stopped &
 	pid=$!
 	for _ in $(seq 600); do
 		cat temporary/*/waiting >maker 2>/dev/null && [ -s maker ] && break
