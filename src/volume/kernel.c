@@ -214,7 +214,8 @@ int kernel_sweep_open(const char *volume, struct caisson_error *err)
 	char name[KERNEL_NAME_SIZE];
 
 	/* Only root can have made one. sysfs does not show a mapping before it has a table. */
-	if (geteuid() != 0 || !have_device_mapper())
+	if (geteuid() != 0 || !have_device_mapper() ||
+		access("/dev/mapper/control", R_OK | W_OK) < 0)
 		return 0;
 	kernel_mapping_name(volume, name);
 	return luks_map_sweep(name, err);

@@ -31,6 +31,14 @@ ended 'where udev seems to run: close' 0
 rm -r /run/udev
 same 'no cookie is left' '' "$(dmsetup udevcookies 2>/dev/null | grep -v -i 'cookie')"
 
+# Root of a container: the kernel has device-mapper, and nobody here may ask it
+
+# shellcheck disable=SC2016 # the inner shell expands it
+try timeout --kill-after=1 60 unshare --mount bash -c 'mount --bind /dev/null /dev/mapper/control &&
+	"$0" volume open data && "$0" volume close data' "$caisson"
+ended 'device-mapper cannot be asked: opened in user space, and closed' 0
+nothing_left 'device-mapper cannot be asked: nothing is left'
+
 # Two at once
 
 "$caisson" volume open data --kernel >"$work/one" 2>&1 &
