@@ -65,8 +65,12 @@ tap_end() {
 	exit
 }
 
+# Both for who reads the protocol and, on standard error, for Meson's report of what failed.
 diag() { # LINE...
-	printf '%s\n' "$@" | sed 's/^/# /'
+	local text
+	text=$(printf '%s\n' "$@" | sed 's/^/# /')
+	printf '%s\n' "$text"
+	printf '%s\n' "$text" >&2
 }
 
 point() { # YES-OR-NO DESCRIPTION
