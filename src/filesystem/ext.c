@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "filesystem/blocks_io.h"
+#include "filesystem/ext4_io.h"
 
 #define GROUPS_MOST (4u << 20) /* 512 TiB at 4096 bytes a block */
 /* Up to here, one bit a block takes no more than 64 MiB, whatever is on; beyond, a tree of ranges.
@@ -156,16 +156,15 @@ static int collect(
 int ext_extents(struct blocks *image, struct extents *ret_extents, struct caisson_error *err)
 {
 	_cleanup_extents_ struct extents extents = {.gap = GAP};
-	_cleanup_ext2_ ext2_filsys fs = NULL;
+	_cleanup_ext4_io_ ext2_filsys fs = NULL;
 	int r = check_superblock(image, err);
 	errcode_t code;
 
 	if (r < 0)
 		return r;
-	code = blocks_io_open(image, EXT2_FLAG_64BITS, &fs, err);
-	if (code != 0)
-		return blocks_io_failed(code, err);
-	r = check_health(fs, err);
+	r = ext4_io_open(image, true, &fs, err);
+	if (r == 0)
+		r = check_health(fs, err);
 	if (r < 0)
 		return r;
 	/* Ranges and not bits, where a volume is so large: it is nearly empty. */
@@ -174,7 +173,7 @@ int ext_extents(struct blocks *image, struct extents *ret_extents, struct caisso
 					  : EXT2FS_BMAP64_BITARRAY;
 	code = ext2fs_read_block_bitmap(fs);
 	if (code != 0)
-		return blocks_io_failed(code, err);
+		return ext4_io_fail(fs, code, "read the filesystem", err);
 	/* The bitmap in memory is ours to change: the filesystem is open for reading only. Where
 	   its bits are clusters, one holds more than what could be dropped. */
 	if (!ext2fs_has_feature_bigalloc(fs->super)) {
@@ -183,7 +182,7 @@ int ext_extents(struct blocks *image, struct extents *ret_extents, struct caisso
 		code = drop_unused_files(fs, fs->block_map);
 	}
 	if (code != 0)
-		return blocks_io_failed(code, err);
+		return ext4_io_fail(fs, code, "read the filesystem", err);
 	r = collect(fs, image->size, &extents, err);
 	if (r < 0)
 		return r;

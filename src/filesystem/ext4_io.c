@@ -21,6 +21,7 @@ struct unit {
 
 struct cache {
 	struct blocks *blocks;
+	bool bypassed; /* it keeps nothing: what is opened for reading is read once */
 	struct unit *buckets[BUCKETS];
 	struct unit *units[UNITS_MOST];
 	size_t count;
@@ -28,8 +29,15 @@ struct cache {
 	struct caisson_error cause; /* what libext2fs's codes cannot say */
 };
 
-/* ext2fs_open2() hands on a name and nothing else. */
-static _Thread_local struct blocks *opening;
+/* ext2fs_open2() hands its opener a name and nothing else, and of a failure a code and nothing
+ * else. */
+struct opening {
+	struct blocks *blocks;
+	bool read_only;
+	struct caisson_error cause;
+};
+
+static _Thread_local struct opening *opening;
 
 static struct unit *find_unit(struct cache *cache, uint64_t number)
 {
@@ -151,8 +159,8 @@ static int get_unit(struct cache *cache, uint64_t number, bool read, struct unit
 static int check_range(struct cache *cache, uint64_t offset, uint64_t size)
 {
 	if (offset > cache->blocks->size || size > cache->blocks->size - offset)
-		return caisson_refuse(&cache->cause, EIO,
-			"the filesystem in %s is larger than that is", cache->blocks->what);
+		return caisson_refuse(&cache->cause, EBADMSG,
+			"the filesystem in %s reaches beyond its end", cache->blocks->what);
 	return 0;
 }
 
@@ -160,6 +168,8 @@ static int cache_read(struct cache *cache, uint64_t offset, uint8_t *data, uint6
 {
 	int r = check_range(cache, offset, size);
 
+	if (r == 0 && cache->bypassed)
+		return blocks_read(cache->blocks, offset, data, size, &cache->cause);
 	while (r == 0 && size > 0) {
 		uint64_t number = offset / UNIT_SIZE, within = offset % UNIT_SIZE;
 		size_t length = (size_t)MIN(size, UNIT_SIZE - within);
@@ -230,7 +240,7 @@ static errcode_t on_read64(io_channel channel, unsigned long long block, int cou
 	uint64_t offset, size;
 
 	if (!to_bytes(channel, block, count, &offset, &size))
-		return EINVAL;
+		return EXT2_ET_SHORT_READ;
 	return -cache_read(channel->private_data, offset, data, size);
 }
 
@@ -288,6 +298,8 @@ static errcode_t on_close(io_channel channel)
 	if (--channel->refcount > 0)
 		return 0;
 	code = -write_back(channel->private_data);
+	if (opening != NULL)
+		opening->cause = ((struct cache *)channel->private_data)->cause;
 	free_channel(channel);
 	return code;
 }
@@ -326,7 +338,8 @@ static errcode_t on_open(const char *name, int flags _unused_, io_channel *ret_c
 		cache_free(cache);
 		return EXT2_ET_NO_MEMORY;
 	}
-	cache->blocks = opening;
+	cache->blocks = opening->blocks;
+	cache->bypassed = opening->read_only;
 	channel->magic = EXT2_ET_MAGIC_IO_CHANNEL;
 	channel->manager = &manager;
 	channel->block_size = 1024;
@@ -335,17 +348,38 @@ static errcode_t on_open(const char *name, int flags _unused_, io_channel *ret_c
 	return 0;
 }
 
-int ext4_io_open(struct blocks *blocks, ext2_filsys *ret_fs, struct caisson_error *err)
+static int say_why(const struct caisson_error *cause, errcode_t code, const char *what,
+	struct caisson_error *err)
 {
+	if (code == 0)
+		return 0;
+	if (cause->code != 0) {
+		if (err != NULL)
+			*err = *cause;
+		return -cause->code;
+	}
+	if (code == EXT2_ET_NO_MEMORY || code == ENOMEM)
+		return caisson_fail(err, ENOMEM, "%s", what);
+	if (code == EXT2_ET_BLOCK_ALLOC_FAIL || code == EXT2_ET_INODE_ALLOC_FAIL)
+		return caisson_fail(err, ENOSPC, "%s", what);
+	if (code > 0 && code < 4096)
+		return caisson_fail(err, (int)code, "%s", what);
+	return caisson_refuse(err, EBADMSG, "%s: libext2fs error %ld", what, (long)code);
+}
+
+int ext4_io_open(
+	struct blocks *blocks, bool read_only, ext2_filsys *ret_fs, struct caisson_error *err)
+{
+	struct opening it = {.blocks = blocks, .read_only = read_only || blocks->read_only};
 	ext2_filsys fs = NULL;
 	errcode_t code;
 
-	opening = blocks;
-	code = ext2fs_open2("blocks", NULL,
-		EXT2_FLAG_64BITS | (blocks->read_only ? 0 : EXT2_FLAG_RW), 0, 0, &manager, &fs);
+	opening = &it;
+	code = ext2fs_open2("blocks", NULL, EXT2_FLAG_64BITS | (it.read_only ? 0 : EXT2_FLAG_RW), 0,
+		0, &manager, &fs);
 	opening = NULL;
 	if (code != 0)
-		return ext4_io_fail(NULL, code, "open the filesystem", err);
+		return say_why(&it.cause, code, "open the filesystem", err);
 	/* Ranges and not bits: a new volume is nearly empty, and may be large. */
 	fs->default_bitmap_type = EXT2FS_BMAP64_RBTREE;
 	*ret_fs = fs;
@@ -366,22 +400,9 @@ int ext4_io_forget(ext2_filsys fs, struct caisson_error *err)
 
 int ext4_io_fail(ext2_filsys fs, errcode_t code, const char *what, struct caisson_error *err)
 {
-	const struct cache *cache = fs != NULL ? fs->io->private_data : NULL;
+	const struct cache *cache = fs->io->private_data;
 
-	if (code == 0)
-		return 0;
-	if (cache != NULL && cache->cause.code != 0) {
-		if (err != NULL)
-			*err = cache->cause;
-		return -cache->cause.code;
-	}
-	if (code == EXT2_ET_NO_MEMORY || code == ENOMEM)
-		return caisson_fail(err, ENOMEM, "%s", what);
-	if (code == EXT2_ET_BLOCK_ALLOC_FAIL || code == EXT2_ET_INODE_ALLOC_FAIL)
-		return caisson_fail(err, ENOSPC, "%s", what);
-	if (code > 0 && code < 4096)
-		return caisson_fail(err, (int)code, "%s", what);
-	return caisson_refuse(err, EIO, "%s: libext2fs error %ld", what, (long)code);
+	return say_why(&cache->cause, code, what, err);
 }
 
 int ext4_io_close(ext2_filsys fs, struct caisson_error *err)

@@ -59,7 +59,7 @@ int ext4_writer_open(struct blocks *payload, struct transfer *bulk, struct ext4_
 	writer->chunk = aligned_alloc(EXT4_BLOCK_SIZE, CHUNK_SIZE);
 	if (writer->pending == NULL || writer->chunk == NULL)
 		return caisson_fail(err, ENOMEM, "fill a filesystem");
-	r = ext4_io_open(payload, &writer->fs, err);
+	r = ext4_io_open(payload, false, &writer->fs, err);
 	if (r == 0)
 		r = check_filesystem(writer->fs, err);
 	if (r == 0)

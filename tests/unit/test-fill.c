@@ -443,7 +443,7 @@ static void test_io(void **state _unused_)
 	uint8_t block[4096], got[4096];
 	ext2_filsys fs;
 
-	assert_ok(ext4_io_open(image.blocks, &fs, &err), &err);
+	assert_ok(ext4_io_open(image.blocks, false, &fs, &err), &err);
 	for (uint32_t i = 0; i < BLOCKS; i++) {
 		memset(block, (int)(i % 251), sizeof(block));
 		assert_int_equal(
@@ -462,14 +462,34 @@ static void test_io(void **state _unused_)
 		assert_memory_equal(block, got, 4096);
 	}
 	assert_int_not_equal(io_channel_read_blk64(fs->io, 64 * 256, 1, block), 0);
-	assert_refused(ext4_io_fail(fs, EIO, "read", &err), &err, EIO);
-	assert_non_null(strstr(err.message, "larger than"));
+	assert_refused(ext4_io_fail(fs, EIO, "read", &err), &err, EBADMSG);
+	assert_non_null(strstr(err.message, "beyond its end"));
 	ext4_io_abandon(fs);
+}
+
+static int no_read(struct blocks *blocks _unused_, uint64_t offset _unused_, void *data _unused_,
+	size_t size _unused_, struct caisson_error *err)
+{
+	return caisson_fail(err, EIO, "read it");
+}
+
+/* The disk's own reason, not libext2fs's, even while there is no filesystem yet to ask. */
+static void test_opening_fails(void **state _unused_)
+{
+	static const struct blocks_ops ops = {.read = no_read};
+	struct blocks blocks = {.ops = &ops, .size = MIB, .read_only = true, .what = "the disk"};
+	struct caisson_error err = {0};
+	ext2_filsys fs = NULL;
+
+	assert_refused(ext4_io_open(&blocks, true, &fs, &err), &err, EIO);
+	assert_non_null(strstr(err.message, "read it"));
+	assert_null(fs);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_opening_fails),
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_pieces),
