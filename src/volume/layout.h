@@ -56,6 +56,9 @@ int volumes_lock(const struct volume_layout *layout, int *ret_lock, struct caiss
 #define VOLUME_LOCK_WAIT_S 120
 int volume_lock_name(const struct volume_layout *layout, const char *name, int *ret_lock,
 	struct caisson_error *err);
+/* volume_layout() and volume_lock_name(). */
+int volume_layout_locked(const struct state *state, const char *name,
+	struct volume_layout *ret_layout, int *ret_lock, struct caisson_error *err);
 /* Opens and locks the container. -EBUSY, naming the holder, when another has it; -ENOENT. */
 int volume_lock_container(const struct volume_layout *layout, const char *name, int flags,
 	int *ret_fd, struct caisson_error *err);

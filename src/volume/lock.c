@@ -77,6 +77,21 @@ int volume_lock_name(const struct volume_layout *layout, const char *name, int *
 	return 0;
 }
 
+int volume_layout_locked(const struct state *state, const char *name,
+	struct volume_layout *ret_layout, int *ret_lock, struct caisson_error *err)
+{
+	_cleanup_volume_layout_ struct volume_layout layout = VOLUME_LAYOUT_NONE;
+	int r = volume_layout(state, name, &layout, err);
+
+	if (r == 0)
+		r = volume_lock_name(&layout, name, ret_lock, err);
+	if (r < 0)
+		return r;
+	*ret_layout = layout;
+	layout = VOLUME_LAYOUT_NONE;
+	return 0;
+}
+
 /* A device's path may be a link (/dev/disk/by-id); a file of the volume is never followed through
    one. Neither is waited for. O_EXCL on a device: not while the kernel has it mounted or mapped. */
 static int open_container(const struct volume_layout *layout, int flags, struct caisson_error *err)

@@ -239,10 +239,8 @@ int volume_open(const struct state *state, struct key_service *keys, const char 
 {
 	_cleanup_volume_layout_ struct volume_layout layout = VOLUME_LAYOUT_NONE;
 	_cleanup_close_ int lock = -1;
-	int r = volume_layout(state, name, &layout, err);
+	int r = volume_layout_locked(state, name, &layout, &lock, err);
 
-	if (r == 0)
-		r = volume_lock_name(&layout, name, &lock, err);
 	return r < 0 ? r : opened_open(state, keys, name, key, options, ret_opened, err);
 }
 
@@ -345,10 +343,8 @@ int volume_close(const struct state *state, const char *name, struct caisson_err
 	_cleanup_volume_layout_ struct volume_layout layout = VOLUME_LAYOUT_NONE;
 	struct caisson_volume_opened opened;
 	_cleanup_close_ int lock = -1;
-	int r = volume_layout(state, name, &layout, err);
+	int r = volume_layout_locked(state, name, &layout, &lock, err);
 
-	if (r == 0)
-		r = volume_lock_name(&layout, name, &lock, err);
 	if (r == 0)
 		r = opened_look(&layout, name, &opened, err);
 	if (r < 0)

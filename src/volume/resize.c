@@ -354,10 +354,8 @@ int volume_resize(const struct state *state, struct key_service *keys, const cha
 		return caisson_refuse(
 			err, EINVAL, "a volume has at least %llu MiB", VOLUME_SIZE_LEAST >> 20);
 	resize.new_size = (size + SIZE_STEP - 1) / SIZE_STEP * SIZE_STEP;
-	r = volume_layout(state, name, &layout, err);
 	/* Nobody opens, closes or destroys it meanwhile. */
-	if (r == 0)
-		r = volume_lock_name(&layout, name, &lock, err);
+	r = volume_layout_locked(state, name, &layout, &lock, err);
 	if (r < 0)
 		return r;
 	r = volume_access_lock(state, keys, name, "resize", false, &resize.access, &failure);
