@@ -208,133 +208,137 @@ static bool left_out(int from, int to, bool change)
 	return from == PASSPHRASE || to == PASSPHRASE;
 }
 
+/* A volume that one key opens, another key, and what is kept of the volume to compare with. */
+struct pair {
+	struct given one, other;
+	struct volume_key key; /* @one, to open it with */
+	struct area area;      /* the keyslot of @one */
+	struct secret before, after;
+};
+
+static void begin(struct pair *pair, struct house *house, enum kind from, enum kind to)
+{
+	*pair = (struct pair){.before = SECRET_NONE, .after = SECRET_NONE};
+	give(&pair->one, from);
+	give(&pair->other, to);
+	make_volume(house, "data", pair->one.argument);
+	learn(house, "data", &pair->one);
+	pair->key = as_volume_key(pair->one.argument);
+	assert_int_equal(open_volume(house, "data", pair->one.argument, &pair->before), 0);
+	read_area(house, "data", 0, &pair->area);
+}
+
+/* The other key alone opens it, to what it was. */
+static void assert_handed_over(struct pair *pair, struct house *house)
+{
+	char kinds[64];
+
+	assert_overwritten(house, "data", &pair->area);
+	snprintf(kinds, sizeof(kinds), "%s ", kind_names[pair->other.kind]);
+	assert_kinds(house, "data", kinds);
+	assert_true(open_by_libcryptsetup(house, "data", &pair->one.key.secret) < 0);
+	if (pair->one.kind != SERVICE || pair->other.kind != SERVICE)
+		assert_int_equal(open_volume(house, "data", pair->one.argument, NULL), -ENOKEY);
+	assert_int_equal(open_volume(house, "data", pair->other.argument, &pair->after), 0);
+	assert_true(secret_equal(&pair->before, &pair->after));
+	assert_int_equal(count_keys(house), pair->other.kind == SERVICE);
+	assert_clean(house, "data");
+}
+
+static void end(struct pair *pair, struct house *house)
+{
+	struct caisson_error err = {0};
+
+	free(pair->area.bytes);
+	secret_done(&pair->before);
+	secret_done(&pair->after);
+	secret_done(&pair->one.key.secret);
+	secret_done(&pair->other.key.secret);
+	assert_ok(volume_destroy(&house->state, house->keys, "data",
+			  &(struct caisson_volume_destroyed){0}, &err),
+		&err);
+}
+
+static void add_and_remove(struct pair *pair, struct house *house)
+{
+	enum kind from = pair->one.kind, to = pair->other.kind;
+	struct caisson_error err = {0};
+	struct luks_header header;
+	unsigned int keyslot = 99;
+	char kinds[64];
+	int r = volume_key_add(&house->state, house->keys, "data", &pair->key, pair->other.argument,
+		&keyslot, &err);
+
+	if (from == SERVICE && to == SERVICE) {
+		assert_refused(r, &err, EEXIST);
+		assert_int_equal(count_keyslots(house, "data"), 1);
+		return;
+	}
+	assert_ok(r, &err);
+	assert_int_equal(keyslot, 1);
+	learn(house, "data", &pair->other);
+	snprintf(kinds, sizeof(kinds), "%s %s ", kind_names[from], kind_names[to]);
+	assert_kinds(house, "data", kinds);
+	look(house, "data", &header);
+	assert_int_equal(header.tokens, tokens_of(to) + tokens_of(from));
+	assert_int_equal(open_by_libcryptsetup(house, "data", &pair->one.key.secret), 0);
+	if (to != PASSPHRASE)
+		assert_int_equal(open_by_libcryptsetup(house, "data", &pair->other.key.secret), 1);
+	assert_ok(volume_key_remove(&house->state, house->keys, "data", &pair->key, 0, &err), &err);
+	look(house, "data", &header);
+	assert_int_equal(header.tokens, tokens_of(to));
+	assert_handed_over(pair, house);
+}
+
 /* Each kind of key lets each other kind in, and is removed then. */
 static void test_add_and_remove(void **state)
 {
 	_cleanup_house_ struct house house = {0};
-	struct caisson_error err = {0};
-	struct luks_header header;
+	struct pair pair;
 
 	make_house(&house, state, "add");
 	for (int from = 0; from < KINDS; from++) {
 		for (int to = 0; to < KINDS; to++) {
-			struct secret before = SECRET_NONE, after = SECRET_NONE;
-			struct area area = {.length = 0};
-			struct given one, other;
-			struct volume_key key;
-			unsigned int keyslot = 99;
-			char kinds[64];
-			int r;
-
 			if (left_out(from, to, false))
 				continue;
-			give(&one, from);
-			give(&other, to);
-			make_volume(&house, "data", one.argument);
-			learn(&house, "data", &one);
-			key = as_volume_key(one.argument);
-			r = volume_key_add(&house.state, house.keys, "data", &key, other.argument,
-				&keyslot, &err);
-			if (from == SERVICE && to == SERVICE) {
-				assert_refused(r, &err, EEXIST);
-				assert_int_equal(count_keyslots(&house, "data"), 1);
-				goto done;
-			}
-			assert_ok(r, &err);
-			assert_int_equal(keyslot, 1);
-			learn(&house, "data", &other);
-			snprintf(kinds, sizeof(kinds), "%s %s ", kind_names[from], kind_names[to]);
-			assert_kinds(&house, "data", kinds);
-			look(&house, "data", &header);
-			assert_int_equal(
-				header.tokens, (unsigned)(to == RECOVERY) + tokens_of(from));
-			assert_int_equal(open_by_libcryptsetup(&house, "data", &one.key.secret), 0);
-			if (to != PASSPHRASE)
-				assert_int_equal(
-					open_by_libcryptsetup(&house, "data", &other.key.secret),
-					1);
-			assert_int_equal(open_volume(&house, "data", one.argument, &before), 0);
-
-			read_area(&house, "data", 0, &area);
-			assert_ok(
-				volume_key_remove(&house.state, house.keys, "data", &key, 0, &err),
-				&err);
-			assert_overwritten(&house, "data", &area);
-			snprintf(kinds, sizeof(kinds), "%s ", kind_names[to]);
-			assert_kinds(&house, "data", kinds);
-			look(&house, "data", &header);
-			assert_int_equal(header.tokens, tokens_of(to));
-			assert_true(open_volume(&house, "data", one.argument, NULL) == -ENOKEY);
-			assert_true(open_by_libcryptsetup(&house, "data", &one.key.secret) < 0);
-			assert_int_equal(open_volume(&house, "data", other.argument, &after), 0);
-			assert_true(secret_equal(&before, &after));
-			assert_int_equal(count_keys(&house), to == SERVICE);
-			assert_clean(&house, "data");
-done:
-			free(area.bytes);
-			secret_done(&before);
-			secret_done(&after);
-			secret_done(&one.key.secret);
-			secret_done(&other.key.secret);
-			assert_ok(volume_destroy(&house.state, house.keys, "data",
-					  &(struct caisson_volume_destroyed){0}, &err),
-				&err);
+			begin(&pair, &house, from, to);
+			add_and_remove(&pair, &house);
+			end(&pair, &house);
 		}
 	}
+}
+
+static void change(struct pair *pair, struct house *house)
+{
+	enum kind to = pair->other.kind;
+	struct caisson_error err = {0};
+	struct luks_header header;
+	unsigned int keyslot = 99;
+
+	assert_ok(volume_key_change(&house->state, house->keys, "data", &pair->key,
+			  pair->other.argument, &keyslot, &err),
+		&err);
+	learn(house, "data", &pair->other);
+	look(house, "data", &header);
+	assert_int_equal(header.slots[0].number, keyslot);
+	assert_int_equal(header.tokens, tokens_of(to));
+	assert_int_equal(header.slots[0].recovery, to == RECOVERY);
+	assert_handed_over(pair, house);
 }
 
 static void test_change(void **state)
 {
 	_cleanup_house_ struct house house = {0};
-	struct caisson_error err = {0};
-	struct luks_header header;
+	struct pair pair;
 
 	make_house(&house, state, "change");
 	for (int from = 0; from < KINDS; from++) {
 		for (int to = 0; to < KINDS; to++) {
-			struct secret before = SECRET_NONE, after = SECRET_NONE;
-			struct area area = {.length = 0};
-			struct given one, other;
-			struct volume_key key;
-			unsigned int keyslot = 99;
-			char kinds[64];
-
 			if (left_out(from, to, true))
 				continue;
-			give(&one, from);
-			give(&other, to);
-			make_volume(&house, "data", one.argument);
-			learn(&house, "data", &one);
-			assert_int_equal(open_volume(&house, "data", one.argument, &before), 0);
-			key = as_volume_key(one.argument);
-			read_area(&house, "data", 0, &area);
-			assert_ok(volume_key_change(&house.state, house.keys, "data", &key,
-					  other.argument, &keyslot, &err),
-				&err);
-			learn(&house, "data", &other);
-			assert_overwritten(&house, "data", &area);
-			snprintf(kinds, sizeof(kinds), "%s ", kind_names[to]);
-			assert_kinds(&house, "data", kinds);
-			look(&house, "data", &header);
-			assert_int_equal(header.slots[0].number, keyslot);
-			assert_int_equal(header.tokens, tokens_of(to));
-			assert_int_equal(header.slots[0].recovery, to == RECOVERY);
-			assert_true(open_by_libcryptsetup(&house, "data", &one.key.secret) < 0);
-			if (from != SERVICE || to != SERVICE)
-				assert_int_equal(
-					open_volume(&house, "data", one.argument, NULL), -ENOKEY);
-			assert_int_equal(open_volume(&house, "data", other.argument, &after), 0);
-			assert_true(secret_equal(&before, &after));
-			assert_int_equal(count_keys(&house), to == SERVICE);
-			assert_clean(&house, "data");
-			free(area.bytes);
-			secret_done(&before);
-			secret_done(&after);
-			secret_done(&one.key.secret);
-			secret_done(&other.key.secret);
-			assert_ok(volume_destroy(&house.state, house.keys, "data",
-					  &(struct caisson_volume_destroyed){0}, &err),
-				&err);
+			begin(&pair, &house, from, to);
+			change(&pair, &house);
+			end(&pair, &house);
 		}
 	}
 }
