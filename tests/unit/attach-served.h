@@ -88,6 +88,35 @@ static inline bool have(const char *program)
 	} while (0)
 
 /* The end of a process that is no child of ours. */
+/* With its file, or the test is left out: there is no FUSE here. */
+static inline struct attach_started serve_file(struct box *box, struct attach_options *options)
+{
+	struct attach_started started;
+
+	options->file = true;
+	started = serve(box, options);
+	if (!started.file) {
+		print_message("# SKIP: %s\n", started.why_no_file);
+		stop(box);
+		skip();
+	}
+	return started;
+}
+
+/* What stands behind @field in /proc/PID/status, in a number system of @base. */
+static inline uint64_t status_field(pid_t pid, const char *field, int base)
+{
+	_cleanup_free_ char *path = format_string("/proc/%d/status", (int)pid);
+	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
+	struct caisson_error err = {0};
+	const char *at;
+
+	assert_ok(read_file(path, 1 << 16, &text, &err), &err);
+	at = strstr(text.data, field);
+	assert_non_null(at);
+	return strtoull(at + strlen(field), NULL, base);
+}
+
 static inline void wait_gone(pid_t pid)
 {
 	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, pid, 0);

@@ -16,7 +16,6 @@ static void test_file(void **state)
 {
 	_cleanup_box_ struct box box;
 	struct attach_options options;
-	struct attach_started started;
 	struct caisson_error err = {0};
 	struct attach_status status;
 	char line[64];
@@ -24,13 +23,7 @@ static void test_file(void **state)
 	NEED(access("/dev/fuse", R_OK | W_OK) == 0, "there is no /dev/fuse");
 	box_make(&box, state, "file", SIZE, 4096);
 	options = options_of(&box);
-	options.file = true;
-	started = serve(&box, &options);
-	if (!started.file) {
-		print_message("# SKIP: %s\n", started.why_no_file);
-		stop(&box);
-		skip();
-	}
+	(void)serve_file(&box, &options);
 	assert_int_equal(
 		shell(&box,
 			"cd $dir/file; test \"$(ls)\" = volume; test $(stat -c %s volume) = 67108864;"
@@ -94,13 +87,7 @@ static void test_file_zeros_end(void **state)
 	box_make(&box, state, "file-zeros", 16 * SIZE, 4096);
 	path = format_string("%s/file/volume", box.folder);
 	options = options_of(&box);
-	options.file = true;
-	started = serve(&box, &options);
-	if (!started.file) {
-		print_message("# SKIP: %s\n", started.why_no_file);
-		stop(&box);
-		skip();
-	}
+	started = serve_file(&box, &options);
 	child = fork();
 	assert_true(child >= 0);
 	if (child == 0) {
@@ -159,18 +146,11 @@ static void test_fuse2fs(void **state)
 {
 	_cleanup_box_ struct box box;
 	struct attach_options options;
-	struct attach_started started;
 
 	NEED(access("/dev/fuse", R_OK | W_OK) == 0 && have("fuse2fs"), "fuse2fs cannot be had");
 	box_make(&box, state, "fuse2fs", SIZE, 4096);
 	options = options_of(&box);
-	options.file = true;
-	started = serve(&box, &options);
-	if (!started.file) {
-		print_message("# SKIP: %s\n", started.why_no_file);
-		stop(&box);
-		skip();
-	}
+	(void)serve_file(&box, &options);
 	assert_int_equal(
 		shell(&box,
 			"cd $dir; mkdir mnt; mke2fs -q -F -t ext4 file/volume;"

@@ -165,19 +165,6 @@ static void ask(int fd, uint16_t type, uint64_t offset, uint32_t length)
 	send_words(fd, (const uint8_t *)&request, sizeof(request));
 }
 
-static uint64_t kilobytes_of(pid_t pid, const char *field)
-{
-	_cleanup_free_ char *path = format_string("/proc/%d/status", (int)pid);
-	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
-	struct caisson_error err = {0};
-	const char *at;
-
-	assert_ok(read_file(path, 1 << 16, &text, &err), &err);
-	at = strstr(text.data, field);
-	assert_non_null(at);
-	return strtoull(at + strlen(field), NULL, 10);
-}
-
 /* Sixteen clients in the middle of the longest request there is, that never end it, and one more
    request of each kind through the same memory. */
 static void test_memory(void **state)
@@ -220,10 +207,10 @@ static void test_memory(void **state)
 		send_words(clients[0], data, 1 << 20);
 	assert_int_equal(recv(clients[0], &reply, sizeof(reply), MSG_WAITALL), sizeof(reply));
 	assert_int_equal(be32toh(reply.error), NBD_ENOSPC);
-	print_message(
-		"# %llu KiB at most\n", (unsigned long long)kilobytes_of(started.pid, "\nVmHWM:"));
+	print_message("# %llu KiB at most\n",
+		(unsigned long long)status_field(started.pid, "\nVmHWM:", 10));
 #ifndef __SANITIZE_ADDRESS__
-	assert_true(kilobytes_of(started.pid, "\nVmHWM:") < (64 << 10));
+	assert_true(status_field(started.pid, "\nVmHWM:", 10) < (64 << 10));
 #endif
 	assert_ok(attach_control(box.folder, "close force", 10, NULL, NULL, &err), &err);
 	for (size_t i = 0; i < 16; i++)

@@ -17,19 +17,6 @@
 #include "attach/sockets.h"
 #include "attach/start.h"
 
-static uint64_t status_field(pid_t pid, const char *field)
-{
-	_cleanup_free_ char *path = format_string("/proc/%d/status", (int)pid);
-	_cleanup_strbuf_ struct strbuf text = STRBUF_INIT;
-	struct caisson_error err = {0};
-	const char *at;
-
-	assert_ok(read_file(path, 1 << 16, &text, &err), &err);
-	at = strstr(text.data, field);
-	assert_non_null(at);
-	return strtoull(at + strlen(field), NULL, 16);
-}
-
 static void test_privileges(void **state)
 {
 	_cleanup_box_ struct box box;
@@ -48,11 +35,11 @@ static void test_privileges(void **state)
 	assert_int_equal(status.size, SIZE);
 	assert_int_equal(status.connections, 0);
 	assert_false(status.read_only);
-	assert_int_equal(status_field(started.pid, "\nNoNewPrivs:\t"), 1);
-	assert_int_equal(status_field(started.pid, "\nCapEff:\t"), 0);
-	assert_int_equal(status_field(started.pid, "\nCapPrm:\t"), 0);
+	assert_int_equal(status_field(started.pid, "\nNoNewPrivs:\t", 16), 1);
+	assert_int_equal(status_field(started.pid, "\nCapEff:\t", 16), 0);
+	assert_int_equal(status_field(started.pid, "\nCapPrm:\t", 16), 0);
 #if !defined(__SANITIZE_ADDRESS__)
-	assert_int_equal(status_field(started.pid, "\nSeccomp:\t"), 2);
+	assert_int_equal(status_field(started.pid, "\nSeccomp:\t", 16), 2);
 #endif
 	if (geteuid() == 0) {
 		_cleanup_free_ char *path = format_string("/proc/%d/cmdline", (int)started.pid);
@@ -63,7 +50,8 @@ static void test_privileges(void **state)
 
 		assert_ok(process_unprivileged_user(&uid, &gid, &err), &err);
 		snprintf(number, sizeof(number), "%u", uid);
-		assert_int_equal(status_field(started.pid, "\nUid:\t"), strtoull(number, NULL, 16));
+		assert_int_equal(
+			status_field(started.pid, "\nUid:\t", 16), strtoull(number, NULL, 16));
 		assert_ok(read_file(path, 1 << 16, &line, &err), &err);
 		assert_int_equal(line.data[0], '@');
 	}
@@ -197,13 +185,7 @@ static void test_signal_file_open(void **state)
 	box_make(&box, state, "signal-file", SIZE, 4096);
 	path = format_string("%s/file/volume", box.folder);
 	options = options_of(&box);
-	options.file = true;
-	started = serve(&box, &options);
-	if (!started.file) {
-		print_message("# SKIP: %s\n", started.why_no_file);
-		stop(&box);
-		skip();
-	}
+	started = serve_file(&box, &options);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	assert_true(fd >= 0);
 	assert_int_equal(kill(started.pid, SIGTERM), 0);
