@@ -166,6 +166,65 @@ static void test_profiles(void **state _unused_)
 	assert_string_equal(kernel_feature_name(KERNEL_VSOCK), "vsock");
 }
 
+/* Whether the last word of @profile on @option is "y". */
+static bool sets(const struct kernel_profile *profile, const char *option)
+{
+	size_t count;
+	const struct kernel_requirement *table = kernel_requirements(&count);
+	bool set = false;
+	int last = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		int place = kernel_profile_place(profile, &table[i]);
+
+		if (strcmp(table[i].option, option) != 0 || place < last)
+			continue;
+		last = place;
+		set = strcmp(table[i].value, "y") == 0;
+	}
+	return set;
+}
+
+/* Kconfig would do without the second one, and what the first is there for would not work. */
+static void test_together(void **state _unused_)
+{
+	static const char *const pairs[][2] = {
+		/* register_fentry(): what is not ftrace's has to begin with a nop. */
+		{"CONFIG_FUNCTION_TRACER", "CONFIG_DYNAMIC_FTRACE"},
+		/* clsact is what a classifier hangs on. */
+		{"CONFIG_NET_CLS_BPF", "CONFIG_NET_SCH_INGRESS"},
+		/* Else every user may load programs: kernel/bpf/syscall.c. */
+		{"CONFIG_BPF_SYSCALL", "CONFIG_BPF_UNPRIV_DEFAULT_OFF"},
+	};
+	size_t count;
+	const struct kernel_profile *profiles = kernel_profiles(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		for (size_t k = 0; k < ARRAY_SIZE(pairs); k++)
+			assert_true(!sets(&profiles[i], pairs[k][0]) ||
+				    sets(&profiles[i], pairs[k][1]));
+	}
+}
+
+/* Since 6.12 what is left out here is off in the kernel, and nothing but "mitigations=" says so. */
+static void test_mitigations(void **state _unused_)
+{
+	static const char *const names[] = {"GDS", "L1TF", "MDS", "MMIO_STALE_DATA", "RETBLEED",
+		"RFDS", "SPECTRE_BHI", "SPECTRE_V1", "SPECTRE_V2", "SRBDS", "SSB", "TAA"};
+	size_t count;
+	const struct kernel_profile *profiles = kernel_profiles(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		for (size_t k = 0; k < ARRAY_SIZE(names); k++) {
+			_cleanup_free_ char *option =
+				format_string("CONFIG_MITIGATION_%s", names[k]);
+
+			assert_non_null(option);
+			assert_true(sets(&profiles[i], option));
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +234,8 @@ int main(void)
 		cmocka_unit_test(test_profile),
 		cmocka_unit_test(test_met),
 		cmocka_unit_test(test_profiles),
+		cmocka_unit_test(test_together),
+		cmocka_unit_test(test_mitigations),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
