@@ -22,14 +22,15 @@ static const struct cli_option options[] = {
 	[PROFILE] = {"profile", '\0', CLI_VALUE, "PROFILE",
 		"for everything that this profile of caisson's own kernels has",
 		KERNEL_PROFILE_WORDS},
-	[PROBLEMS] = {"problems", '\0', CLI_FLAG, NULL, "print only what is missing", NULL},
+	[PROBLEMS] = {"problems", '\0', CLI_FLAG, NULL, "print only what is missing or not known",
+		NULL},
 	[JSON] = {"json", '\0', CLI_FLAG, NULL, "print JSON", NULL},
 	{.name = NULL},
 };
 
 /* What is counted of a feature. */
 struct tally {
-	unsigned int asked, missing, wished;
+	unsigned int asked, missing, unknown, wished;
 };
 
 struct check {
@@ -54,6 +55,12 @@ static bool is_problem(enum kernel_state state)
 	return state == KERNEL_MISSING || state == KERNEL_MODULE_ABSENT;
 }
 
+/* Nobody can say that all is there. */
+static bool is_unknown(const struct kernel_requirement *one, enum kernel_state state)
+{
+	return state == KERNEL_NOT_KNOWN && !one->optional;
+}
+
 static struct tally *tally_of(struct check *check, unsigned int feature)
 {
 	return &check->tallies[feature == 0 ? 31 : (unsigned int)__builtin_ctz(feature)];
@@ -64,7 +71,7 @@ static void print_one(
 {
 	bool off = strcmp(one->value, "n") == 0;
 
-	if (cli_has(check->context, PROBLEMS) && !is_problem(state))
+	if (cli_has(check->context, PROBLEMS) && !is_problem(state) && !is_unknown(one, state))
 		return;
 	printf("%-12s %-34s %s", kernel_feature_name(one->feature), one->option,
 		!off                       ? states[state]
@@ -100,28 +107,39 @@ static int check_one(struct check *check, const struct kernel_requirement *one)
 		tally->wished++;
 	else if (is_problem(state))
 		tally->missing++;
+	tally->unknown += is_unknown(one, state);
 	if (check->array != NULL)
 		return append_one(check, one, state);
 	print_one(check, one, state);
 	return 0;
 }
 
-/* Whether all is there that has to be: of the two ways to reach devices one is enough, where no
-   machine was named. */
-static bool is_complete(struct check *check)
+/* Of the two ways to reach devices one is enough, where no machine was named: whether this one need
+   not be looked at. */
+static bool is_spare(struct check *check, unsigned int feature)
 {
-	bool mmio = tally_of(check, KERNEL_MMIO)->missing == 0;
-	bool pci = tally_of(check, KERNEL_PCI)->missing == 0;
+	unsigned int other = feature == KERNEL_MMIO ? KERNEL_PCI : KERNEL_MMIO;
+	const struct tally *tally = tally_of(check, other);
+
+	return check->choice.either_way && (feature == KERNEL_MMIO || feature == KERNEL_PCI) &&
+	       tally->missing == 0 && tally->unknown == 0;
+}
+
+/* The exit status: 0 when all is there that has to be, 1 when something is missing, 2 when nothing
+   is, as far as is known, and not all is known. */
+static int verdict(struct check *check)
+{
+	int status = 0;
 
 	for (unsigned int bit = 0; bit < ARRAY_SIZE(check->tallies); bit++) {
-		if (check->choice.either_way && (1u << bit) == KERNEL_MMIO && pci)
-			continue;
-		if (check->choice.either_way && (1u << bit) == KERNEL_PCI && mmio)
+		if (is_spare(check, 1u << bit))
 			continue;
 		if (check->tallies[bit].missing > 0)
-			return false;
+			return 1;
+		if (check->tallies[bit].unknown > 0)
+			status = 2;
 	}
-	return true;
+	return status;
 }
 
 static void print_tally(const char *name, const char *summary, const struct tally *tally)
@@ -131,6 +149,8 @@ static void print_tally(const char *name, const char *summary, const struct tall
 	printf("%-12s ", name);
 	if (tally->missing > 0)
 		printf("%u of %u missing: %s", tally->missing, tally->asked, summary);
+	else if (tally->unknown > 0)
+		printf("%u of %u not known: %s", tally->unknown, tally->asked, summary);
 	else
 		printf("complete: %s", summary);
 	if (tally->wished > 0)
@@ -171,7 +191,7 @@ static int print_object(struct check *check, struct caisson_error *err)
 	const struct kernel_survey *survey = check->survey;
 	_cleanup_json_ struct json_object *object = json_object_new_object();
 
-	if (object == NULL || !json_set_bool(object, "complete", is_complete(check)) ||
+	if (object == NULL || !json_set_bool(object, "complete", verdict(check) == 0) ||
 		!cli_json_text(object, "kernel", survey->kernel.path) ||
 		!cli_json_text(object, "release", survey->kernel.release) ||
 		!cli_json_text(object, "configuration", survey->origin) ||
@@ -236,7 +256,7 @@ static int run(struct cli_context *context, struct caisson_error *err)
 	json_putp(&check.array);
 	if (r < 0)
 		return err->code != 0 ? r : caisson_fail(err, ENOMEM, "check a kernel");
-	return is_complete(&check) ? 0 : 1;
+	return verdict(&check);
 }
 
 const struct cli_command command_kernel_check = {

@@ -5,12 +5,6 @@
 #include "kernel/config.h"
 #include "kernel/kernel.h"
 
-static bool in_modules(const struct kernel_papers *papers, const char *module)
-{
-	return kernel_modules_contain(papers->dep.data, papers->dep.size, module) ||
-	       kernel_modules_contain(papers->builtin.data, papers->builtin.size, module);
-}
-
 /* Whether @options, a set of them between spaces up to @end, are all set. */
 static bool all_set(const char *text, size_t size, const char *options, const char *end)
 {
@@ -61,18 +55,20 @@ enum kernel_state kernel_examine(const struct kernel_papers *papers, unsigned in
 	const struct kernel_requirement *requirement)
 {
 	const char *module = strcmp(requirement->value, "y") == 0 ? requirement->module : NULL;
-	bool in_folder = module != NULL && papers->has_modules && in_modules(papers, module);
+	bool folder = module != NULL && papers->has_modules;
 
 	if (!kernel_requirement_applies(requirement, version))
 		return KERNEL_NOT_THERE_YET;
 	/* Without a .config, only the modules folder speaks, and only of modules. */
-	if (!papers->has_config && (module == NULL || !papers->has_modules))
+	if (!papers->has_config && !folder)
 		return KERNEL_NOT_KNOWN;
 	if (papers->has_config &&
 		kernel_config_meets(papers->config.data, papers->config.size, requirement))
 		return KERNEL_BUILT_IN;
 	/* The folder is what will be loaded from: it counts for more than the .config. */
-	if (in_folder)
+	if (folder && kernel_modules_contain(papers->builtin.data, papers->builtin.size, module))
+		return KERNEL_BUILT_IN;
+	if (folder && kernel_modules_contain(papers->dep.data, papers->dep.size, module))
 		return KERNEL_AS_MODULE;
 	if (module != NULL && papers->has_config &&
 		kernel_config_value(

@@ -211,6 +211,24 @@ for form in vmlinux bzImage packed; do
 done
 expect 'and one that comes by a pipe' 1 '' kernel check <(cat a.config)
 
+# Without a configuration: modules alone, or nothing
+
+try "$caisson" kernel check bare --for volume
+ended 'a kernel of which nothing is known' 2
+like 'that is said' '^volume +[0-9]+ of [0-9]+ not known: encrypted volumes' "$out"
+unlike 'and not that it is complete' 'complete:' "$out"
+try "$caisson" kernel check bare --for volume --json
+same 'nor in JSON' 'False' "$(json 'd["complete"]')"
+try "$caisson" kernel check bare --for volume --problems
+like '--problems: what is not known' '^volume +CONFIG_EXT4_FS +not known' "$out"
+mkdir known
+printf 'kernel/md/dm-crypt.ko.xz:\n' >known/modules.dep
+printf 'kernel/fs/ext4/ext4.ko\n' >known/modules.builtin
+try "$caisson" kernel check bare --for volume --modules known
+ended 'one of which the modules are known' 1
+like 'a module' '^volume +CONFIG_DM_CRYPT +module dm_crypt' "$out"
+like 'what would be one, and is built in' '^volume +CONFIG_EXT4_FS +built in' "$out"
+
 # Logs of boots
 
 data=$source/tests/data/console
