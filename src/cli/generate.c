@@ -77,6 +77,9 @@ static void each_option(
 		function(&cli_common_options[i], userdata);
 }
 
+/* The kernels that were built here: the first column, behind the mark of the default one. */
+#define LIST_KERNELS "caisson kernel list 2>/dev/null | sed -n '2,$s/^..\\([^ ]*\\).*/\\1/p'"
+
 /* bash */
 
 static void bash_word(const struct cli_option *option, const void *userdata)
@@ -104,6 +107,8 @@ static void bash_action(const char *complete, bool colon)
 		printf("_filedir -d");
 	else if (strcmp(complete, "@volume") == 0)
 		printf("_caisson_words \"$(_caisson_volumes)\"%s", colon ? " -S :" : "");
+	else if (strcmp(complete, "@kernel") == 0)
+		printf("_caisson_words \"$(_caisson_kernels)\"");
 	else
 		printf("_caisson_words '%s'", complete);
 }
@@ -163,6 +168,7 @@ static void generate_bash(void)
 	     "_caisson_volumes()\n{\n"
 	     "\tcaisson volume list 2>/dev/null | while read -r name _; do\n"
 	     "\t\t[ \"$name\" = NAME ] || echo \"$name\"\n\tdone\n}\n\n"
+	     "_caisson_kernels()\n{\n\t" LIST_KERNELS "\n}\n\n"
 	     "_caisson_words()\n{\n\tlocal words=$1\n\tshift\n"
 	     "\tmapfile -t COMPREPLY < <(compgen -W \"$words\" \"$@\" -- \"$cur\")\n"
 	     "\t[ $# -eq 0 ] || compopt -o nospace\n}\n\n"
@@ -200,6 +206,8 @@ static void zsh_action(const char *complete, bool colon)
 		printf("_files -/");
 	else if (strcmp(complete, "@volume") == 0)
 		printf(colon ? "_caisson_volumes -S\\:" : "_caisson_volumes");
+	else if (strcmp(complete, "@kernel") == 0)
+		printf("_caisson_kernels");
 	else
 		printf("(%s)", complete);
 }
@@ -242,6 +250,9 @@ static void generate_zsh(void)
 	puts("#compdef caisson\n# zsh completion for caisson, made from its option tables\n"
 	     "_caisson_volumes()\n{\n\tlocal -a names\n"
 	     "\tnames=(${${(f)\"$(caisson volume list 2>/dev/null)\"}[2,-1]%% *})\n"
+	     "\tcompadd \"$@\" -a names\n}\n\n"
+	     "_caisson_kernels()\n{\n\tlocal -a names\n"
+	     "\tnames=(${(f)\"$(" LIST_KERNELS ")\"})\n"
 	     "\tcompadd \"$@\" -a names\n}\n\n_caisson()\n{\n\tlocal command=$words[2]");
 	printf("\tif ((CURRENT == 2)); then\n\t\tcompadd ");
 	print_next_words("");
@@ -307,6 +318,8 @@ static void fish_action(const char *complete)
 		printf(" -a '(__fish_complete_directories)'");
 	else if (strcmp(complete, "@volume") == 0)
 		printf(" -a '(__caisson_volumes)'");
+	else if (strcmp(complete, "@kernel") == 0)
+		printf(" -a '(__caisson_kernels)'");
 	else
 		printf(" -a '%s'", complete);
 }
@@ -360,7 +373,9 @@ static void generate_fish(void)
 	puts("# fish completion for caisson, made from its option tables\n"
 	     "function __caisson_volumes\n"
 	     "\tcaisson volume list 2>/dev/null | tail -n +2 | string replace -r ' .*' ''\n"
-	     "end\n\ncomplete -c caisson -f");
+	     "end\n\n"
+	     "function __caisson_kernels\n\t" LIST_KERNELS "\nend\n\n"
+	     "complete -c caisson -f");
 	printf("complete -c caisson -n __fish_use_subcommand -a '");
 	print_next_words("");
 	puts(" help'");

@@ -22,6 +22,7 @@ const struct cli_command command_kernel_default = {
 	.name = "kernel default",
 	.summary = "make a kernel that was built here the one that new machines start from",
 	.operands = "NAME",
+	.complete = "@kernel",
 	.details = "A build does so by itself. Machines that run are not touched.\n",
 	.options = default_options,
 	.needs_state = true,

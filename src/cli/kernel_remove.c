@@ -22,6 +22,7 @@ const struct cli_command command_kernel_remove = {
 	.name = "kernel remove",
 	.summary = "remove a kernel that was built here",
 	.operands = "NAME",
+	.complete = "@kernel",
 	.details =
 		"Machines that run from it have it open, and keep it until they end. When new\n"
 		"machines would have started from it, they start from the newest that is left.\n",

@@ -162,10 +162,34 @@ test_completions() {
 	done < <(commands)
 }
 
+# The names of kernels, out of what "caisson kernel list" prints.
+test_kernel_names() {
+	local names=$'6.1.192-caisson-minimal-0a1b2c3d\n6.1.192-caisson-observe-4e5f6071'
+
+	mkdir -p "$work/kernels"
+	cat >"$work/kernels/caisson" <<'END'
+#!/bin/sh
+[ "$*" = 'kernel list' ] || exit 1
+echo '  NAME                              PROFILE       RELEASE             bzImage     vmlinux'
+echo '* 6.1.192-caisson-minimal-0a1b2c3d  minimal       6.1.192-caisson     5.1 MiB    12.6 MiB'
+echo '  6.1.192-caisson-observe-4e5f6071  observe       6.1.192-caisson     9.0 MiB    23.0 MiB'
+END
+	chmod +x "$work/kernels/caisson"
+	same 'bash: kernels by their names' "$names" \
+		"$(PATH=$work/kernels:$PATH bash -c ". '$build/completions/caisson.bash'; _caisson_kernels")"
+	if command -v fish >/dev/null; then
+		same 'fish: kernels by their names' "$names" \
+			"$(PATH=$work/kernels:$PATH fish -N -c "source '$build/completions/caisson.fish'; __caisson_kernels")"
+	else
+		skip 'fish is not installed' 'fish: kernels by their names'
+	fi
+}
+
 test_options
 test_examples
 test_pages
 test_links
 test_formats
 test_completions
+test_kernel_names
 tap_end
