@@ -102,10 +102,13 @@ static bool same_folder(const char *a, const char *b)
 		       one.st_ino == other.st_ino);
 }
 
+/* @ret_made: it is ours to remove again. */
 static int make_target(const struct caisson_volume_open_options *options,
-	const struct volume_layout *layout, char **ret_target, struct caisson_error *err)
+	const struct volume_layout *layout, char **ret_target, bool *ret_made,
+	struct caisson_error *err)
 {
 	const char *target = options->target != NULL ? options->target : layout->mounts;
+	bool made = options->target == NULL || access(target, F_OK) < 0;
 	_cleanup_free_ char *real = NULL;
 	int r = make_directories(target, 0700, err);
 
@@ -115,6 +118,7 @@ static int make_target(const struct caisson_volume_open_options *options,
 	if (real == NULL)
 		return caisson_fail(err, errno, "find %s", target);
 	*ret_target = take_ptr(real);
+	*ret_made = made;
 	return 0;
 }
 
@@ -124,18 +128,20 @@ static int mount_it(const struct volume_layout *layout, const char *name,
 	struct caisson_error *err)
 {
 	_cleanup_free_ char *target = NULL;
-	int r = make_target(options, layout, &target, err);
+	bool made = false;
+	int r = make_target(options, layout, &target, &made, err);
 
 	if (r < 0)
 		return r;
-	if (opened->mount_point[0] != '\0')
-		return options->target == NULL || same_folder(opened->mount_point, target)
-			       ? 0
-			       : refuse_elsewhere(opened, name, err);
-	r = mount_opened(opened, target, options, err);
+	if (opened->mount_point[0] == '\0')
+		r = mount_opened(opened, target, options, err);
+	else if (options->target != NULL && !same_folder(opened->mount_point, target))
+		r = refuse_elsewhere(opened, name, err);
+	else
+		return 0;
 	if (r < 0) {
-		/* One that we made; what was there stays, if it is not empty. */
-		(void)rmdir(target);
+		if (made)
+			(void)rmdir(target);
 		return r;
 	}
 	snprintf(opened->mount_point, sizeof(opened->mount_point), "%s", target);

@@ -149,6 +149,7 @@ cp "$work/noise" "$point/noise"
 expect 'twice' 0 'open already' volume mount data
 same 'is once' 1 "$(grep -c " $point " /proc/self/mounts)"
 expect 'elsewhere, too' 1 'mounted on .* already' volume mount data --target "$work/elsewhere"
+check_not 'leaves no folder there' test -e "$work/elsewhere"
 expect 'at the same place, by its name' 0 '' volume mount data --target "$point/../data"
 exec 7<"$point/noise"
 expect 'unmount while a file is open' 1 'files are open' volume unmount data
@@ -180,6 +181,11 @@ expect 'with options that are none' 1 '' volume mount data -o no-such-option
 nothing_open 'is as it was before'
 volume create raw --size 32M --filesystem none >/dev/null
 expect 'what has no filesystem' 1 '' volume mount raw
+mkdir "$work/point"
+expect 'nor where somebody has made a folder' 1 '' volume mount raw --target "$work/point"
+check 'which stays' test -d "$work/point"
+expect 'nor where there was none' 1 '' volume mount raw --target "$work/point/made"
+check_not 'nor is one left' test -e "$work/point/made"
 nothing_open 'is as it was before'
 expect 'but opens' 0 '' volume open raw
 expect 'and closes' 0 '' volume close raw
