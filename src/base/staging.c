@@ -100,18 +100,33 @@ static int link_as(const struct staging *staging, const char *target, struct cai
 	return 0;
 }
 
+/* NFS and most of FUSE know no flags of a rename. A second name for a file never takes another's
+   place either; a folder can have none. */
+static int rename_by_link(struct staging *staging, const char *target)
+{
+	if (link(staging->path, target) < 0)
+		return errno == EEXIST ? -EEXIST : -EINVAL;
+	/* One that stays is tried once more when all is done. */
+	if (unlink(staging->path) == 0)
+		free(take_ptr(staging->path));
+	return 0;
+}
+
 static int rename_new(struct staging *staging, const char *name, struct caisson_error *err)
 {
 	_cleanup_free_ char *target = path_join(staging->parent, name);
+	int r;
 
 	if (target == NULL)
 		return caisson_fail(err, ENOMEM, "publish %s", name);
 	if (staging->path == NULL)
 		return link_as(staging, target, err);
-	if (renameat2(AT_FDCWD, staging->path, AT_FDCWD, target, RENAME_NOREPLACE) < 0)
-		return caisson_fail(err, errno, "rename %s to %s", staging->path, target);
-	free(take_ptr(staging->path));
-	return 0;
+	if (renameat2(AT_FDCWD, staging->path, AT_FDCWD, target, RENAME_NOREPLACE) == 0) {
+		free(take_ptr(staging->path));
+		return 0;
+	}
+	r = errno == EINVAL ? rename_by_link(staging, target) : -errno;
+	return r < 0 ? caisson_fail(err, r, "rename %s to %s", staging->path, target) : 0;
 }
 
 int staging_publish(struct staging *staging, const char *name, struct caisson_error *err)

@@ -524,6 +524,27 @@ else
 	skip 'needs root, to mount a tmpfs' 'without room'
 fi
 
+# Onto a file system that knows neither files without a name nor flags of a rename, as NFS
+
+if may_mount && [ -c /dev/fuse ] && command -v fuse2fs >/dev/null; then
+	volume create data --size 32M >/dev/null
+	truncate -s 64M "$work/simple.img"
+	mke2fs -q -F -t ext4 "$work/simple.img"
+	mkdir "$work/simple"
+	fuse2fs "$work/simple.img" "$work/simple" -o rw,fakeroot >/dev/null 2>&1
+	expect 'an export' 0 '' volume export data "$work/simple/image"
+	expect 'never over another' 1 'there already' volume export data "$work/simple/image"
+	expect 'but with --force' 0 '' volume export data "$work/simple/image" --force
+	expect 'a backup' 0 '' volume backup data "$work/simple/header"
+	expect 'never over another file' 1 'exists' volume backup data "$work/simple/header"
+	same 'nothing else is left there' 'header image lost+found' \
+		"$(ls -A "$work/simple" | paste -sd ' ')"
+	umount "$work/simple"
+	volume destroy data >/dev/null 2>&1
+else
+	skip 'needs root, /dev/fuse and fuse2fs' 'onto a file system that knows less'
+fi
+
 # Who has it
 
 volume create data --size 64M >/dev/null
