@@ -40,7 +40,7 @@ for profile in "${profiles[@]}"; do
 		ended "$profile, $platform: a machine with a volume" 0
 		like "$profile, $platform: has written to it" '^works$' "$out"
 	done
-	check "$profile: nothing is missing for it" "$caisson" kernel check --profile "$profile" --quiet \
+	check "$profile: nothing is missing for it" "$caisson" kernel check --profile "$profile" --problems \
 		"$work/kernels/$profile"
 done
 
@@ -78,7 +78,7 @@ like 'but outside' '^outside$' "$out"
 
 on container 'ip link add bridge0 type bridge && ip link set bridge0 up && ip addr show bridge0 | grep -o "bridge0.*UP"
 	dd if=/dev/zero of=/image bs=1M count=16 2>/dev/null && mke2fs -q /image 2>/dev/null
-	device=$(losetup -f) && losetup $device /image && mount -t ext2 $device /mnt && echo mounted
+	device=$(losetup -f) && losetup $device /image && mount -t ext4 $device /mnt && echo mounted
 	[ -c /dev/fuse ] && echo fuse'
 like 'a bridge' 'bridge0' "$out"
 like 'a disk image on a loop device' '^mounted$' "$out"
