@@ -22,7 +22,7 @@ for profile in "${profiles[@]}"; do
 done
 rm -rf "$CAISSON_STATE"/kernel-sources
 
-rootfs_busybox "$work/root" &&
+rootfs_busybox "$work/root" && mkdir "$work/root/mnt" &&
 	gcc -O2 -s -static -o "$work/root/bin/bpf-try" "$source/tests/lib/bpf-try.c" &&
 	"$source/tests/lib/mkimage.sh" "$work/images/tools" "$work/root" || exit 1
 "$caisson" volume create data --size 32M >/dev/null || exit 1
@@ -77,7 +77,7 @@ unlike 'so that none is opened' '^opened$' "$out"
 like 'but outside' '^outside$' "$out"
 
 on container 'ip link add bridge0 type bridge && ip link set bridge0 up && ip addr show bridge0 | grep -o "bridge0.*UP"
-	dd if=/dev/zero of=/image bs=1M count=16 2>/dev/null && mke2fs -q /image 2>/dev/null
+	dd if=/dev/zero of=/image bs=1M count=16 2>/dev/null && mke2fs -F -q /image >/dev/null
 	device=$(losetup -f) && losetup $device /image && mount -t ext4 $device /mnt && echo mounted
 	[ -c /dev/fuse ] && echo fuse'
 like 'a bridge' 'bridge0' "$out"
@@ -106,6 +106,8 @@ like 'functions can be traced' 'function' "$out"
 
 # Nothing to look into the guest with.
 
+on container 'mount -t tracefs tracefs /mnt || mount -t tmpfs tmpfs /mnt && echo mounted'
+like 'another kernel can mount there' '^mounted$' "$out"
 on confidential 'mount -t securityfs securityfs /sys/kernel/security && cat /sys/kernel/security/lockdown
 	mount -t debugfs debugfs /mnt || echo no debugfs
 	mount -t tracefs tracefs /mnt || echo no tracefs
