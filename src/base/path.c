@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/macros.h"
 #include "base/strbuf.h"
 
@@ -59,21 +60,52 @@ char *path_parent(const char *path)
 	return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
 }
 
-int make_directories(const char *path, mode_t mode, struct caisson_error *err)
+static int make_directory(const char *path, mode_t mode, bool sync, struct caisson_error *err)
+{
+	_cleanup_free_ char *parent = NULL;
+	struct caisson_error failure = {0};
+	int r;
+
+	if (mkdir(path, mode) < 0)
+		return errno == EEXIST ? 0 : caisson_fail(err, errno, "create the folder %s", path);
+	if (!sync)
+		return 0;
+	parent = path_parent(path);
+	if (parent == NULL)
+		return caisson_fail(err, ENOMEM, "create the folder %s", path);
+	r = sync_directory(parent, &failure);
+	/* One that may be written and not read is another's to sync. */
+	if (r == 0 || r == -EACCES)
+		return 0;
+	if (err != NULL)
+		*err = failure;
+	return r;
+}
+
+static int make_all(const char *path, mode_t mode, bool sync, struct caisson_error *err)
 {
 	_cleanup_free_ char *copy = strdup(path);
+	int r = 0;
 
 	if (copy == NULL)
 		return caisson_fail(err, ENOMEM, "create %s", path);
-	for (char *slash = strchr(copy + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+	for (char *slash = strchr(copy + 1, '/'); r == 0 && slash != NULL;
+		slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
-		if (mkdir(copy, mode) < 0 && errno != EEXIST)
-			return caisson_fail(err, errno, "create the folder %s", copy);
+		r = make_directory(copy, mode, sync, err);
 		*slash = '/';
 	}
-	if (mkdir(copy, mode) < 0 && errno != EEXIST)
-		return caisson_fail(err, errno, "create the folder %s", copy);
-	return 0;
+	return r < 0 ? r : make_directory(copy, mode, sync, err);
+}
+
+int make_directories(const char *path, mode_t mode, struct caisson_error *err)
+{
+	return make_all(path, mode, false, err);
+}
+
+int make_directories_durably(const char *path, mode_t mode, struct caisson_error *err)
+{
+	return make_all(path, mode, true, err);
 }
 
 static int remove_entry(

@@ -20,5 +20,7 @@ const char *path_base(const char *path);
 char *path_parent(const char *path);
 /* mkdir -p; existing folders keep their mode. */
 int make_directories(const char *path, mode_t mode, struct caisson_error *err);
+/* The same; those that are made are on the disk, for what is to be kept in them. */
+int make_directories_durably(const char *path, mode_t mode, struct caisson_error *err);
 /* rm -rf that never follows a link nor leaves the filesystem; what is gone already is fine. */
 int remove_tree(const char *path, struct caisson_error *err);

@@ -16,7 +16,7 @@ static int open_folder(const char *path, char **ret_absolute, struct caisson_err
 
 	if (path[0] == '\0')
 		return caisson_refuse(err, EINVAL, "the name of the state directory is empty");
-	r = make_directories(path, 0700, err);
+	r = make_directories_durably(path, 0700, err);
 	if (r < 0)
 		return r;
 	absolute = realpath(path, NULL);
@@ -57,7 +57,7 @@ int state_folder(
 
 	if (path == NULL)
 		return caisson_fail(err, ENOMEM, "open %s", name);
-	r = make_directories(path, 0700, err);
+	r = make_directories_durably(path, 0700, err);
 	if (r < 0)
 		return r;
 	staging_sweep(path);
