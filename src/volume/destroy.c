@@ -118,8 +118,6 @@ static void erase(const struct volume_layout *layout, int container, struct step
 {
 	int r = erase_header(layout, container, &steps->failure);
 
-	/* Keyslots stand there, too. */
-	redo_drop(layout->folder);
 	done->header_erased = r == 0;
 	(void)step(steps, r);
 	done->discarded = step(steps, discard(layout, container, &steps->failure));
@@ -199,6 +197,8 @@ static void destroy_all(const struct volume_layout *layout, struct key_service *
 	done->key_removed = r > 0;
 	if (container >= 0)
 		erase(layout, container, steps, done);
+	/* Keyslots stand there, too, also when the container is gone. */
+	redo_drop(layout->folder);
 	/* A device whose header could not be erased is not to be forgotten. */
 	if (layout->on_device && steps->first < 0 && !done->header_erased) {
 		steps->failure = failure;
