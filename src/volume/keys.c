@@ -327,6 +327,25 @@ static const char *kind_of(const struct luks_keyslot_info *keyslot, uint32_t ser
 	return strcmp(keyslot->kdf, "pbkdf2") == 0 ? "key" : "other";
 }
 
+/* Only looked at: also while somebody has it open. A header that nothing shall be tried on, or on a
+   disk that takes no record of the key's use, is to be looked at all the same. */
+static int find_service(
+	const struct volume_access *access, uint32_t *ret_keyslot, struct caisson_error *err)
+{
+	int r = service_keyslot(access, access->layout.container, ret_keyslot, err);
+
+	switch (r) {
+	case -E2BIG:
+	case -ENOTSUP:
+	case -ENOSPC:
+	case -EROFS:
+	case -EACCES:
+		return 0;
+	default:
+		return r;
+	}
+}
+
 int volume_keyslots(const struct state *state, struct key_service *keys, const char *name,
 	int (*each)(const struct caisson_volume_keyslot *keyslot, void *userdata), void *userdata,
 	struct caisson_error *err)
@@ -341,12 +360,8 @@ int volume_keyslots(const struct state *state, struct key_service *keys, const c
 		r = volume_missing(name, err);
 	if (r == 0)
 		r = luks_inspect(access.layout.container, &header, err);
-	/* Only looked at: also while somebody has it open; and a header that nothing shall be tried
-	   on is to be looked at all the same. */
 	if (r == 0)
-		r = service_keyslot(&access, access.layout.container, &service, err);
-	if (r == -E2BIG || r == -ENOTSUP)
-		r = 0;
+		r = find_service(&access, &service, err);
 	for (unsigned int i = 0; r == 0 && i < header.keyslots; i++) {
 		const struct luks_keyslot_info *from = &header.slots[i];
 		struct caisson_volume_keyslot to = {.number = from->number,

@@ -518,6 +518,10 @@ if may_mount; then
 	try volume check data "${small[@]}"
 	check 'a disk that cannot be written is told, or looked at' test "$status" -le 1
 	check 'in words' test -n "$out$err"
+	for command in 'inspect data' 'inspect data --json' 'key list data'; do
+		# shellcheck disable=SC2086 # words
+		expect "it is looked at: $command" 0 '' volume $command "${small[@]}"
+	done
 	umount "$work/small"
 	volume destroy data >/dev/null 2>&1
 else
