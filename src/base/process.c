@@ -163,6 +163,7 @@ static void child_run(const char *path, const char *const argv[],
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
+	signal(SIGXFSZ, SIG_DFL);
 
 	child_redirect(report, options->stdin_fd >= 0 ? options->stdin_fd : null, STDIN_FILENO);
 	child_redirect(report, options->stdout_fd >= 0 ? options->stdout_fd : null, STDOUT_FILENO);

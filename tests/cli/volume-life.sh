@@ -528,6 +528,23 @@ else
 	skip 'needs root, to mount a tmpfs' 'without room'
 fi
 
+# With files that may not grow as large
+
+limited() { # COMMAND...
+	(ulimit -f 20000 && "$@")
+}
+volume create data --size 64M >/dev/null
+before=$(sha256sum <"$(container_of data)")
+try limited "$caisson" volume create large --size 64M
+ended 'a volume that is larger than files may be' 1 'File too large'
+try limited "$caisson" volume export data "$work/limited"
+ended 'nor an export' 1 'File too large'
+try limited "$caisson" volume resize data 128M
+ended 'nor a change of the size' 1 'File too large'
+check_not 'leave nothing' test -e "$work/limited" -o -e "$(container_of large)"
+same 'and change nothing' "$before" "$(sha256sum <"$(container_of data)")"
+volume destroy data >/dev/null 2>&1
+
 # Onto a file system that knows neither files without a name nor flags of a rename, as NFS
 
 if may_mount && [ -c /dev/fuse ] && command -v fuse2fs >/dev/null; then
