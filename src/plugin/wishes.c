@@ -20,7 +20,12 @@ struct wish {
 static int read_size(
 	const char *value, struct caisson_volume_create_options *options, struct caisson_error *err)
 {
-	return caisson_parse_size(value, &options->size, err);
+	int r = caisson_parse_size(value, &options->size, err);
+
+	/* 0 is the library's word for "as large as it must be". */
+	if (r == 0 && options->size == 0)
+		return caisson_refuse(err, EINVAL, "a volume of 0 bytes is too small");
+	return r;
 }
 
 static enum shown compare_size(const char *value, const struct caisson_volume *volume)

@@ -224,6 +224,7 @@ static void test_bad_options(void **state)
 		{"\"\":\"1G\"", "no option ''"},
 		{"\"size\":\"1.5G\"", "is not a size"},
 		{"\"size\":\"\"", "is not a size"},
+		{"\"size\":\"0\"", "too small"},
 		{"\"size\":7", "size is not a text"},
 		{"\"size\":null", "size is not a text"},
 		{"\"filesystem\":\"none\"", "no container can use"},
