@@ -393,7 +393,7 @@ int caisson_volume_destroy(struct caisson *caisson, const char *name,
 {
 	_cleanup_call_ struct call call = {.keys = NULL};
 	struct caisson_volume_destroyed done = {.closed = false};
-	int r = call_begin(caisson, &call, NULL, NULL, err);
+	int r = key_service_open_to_forget(caisson_state(caisson), &call.keys, err);
 
 	if (r == 0)
 		r = volume_destroy(caisson_state(caisson), call.keys, name, &done, err);

@@ -17,6 +17,7 @@ struct key_service {
 	struct db keys;
 	struct starts starts;
 	struct kek kek;
+	struct caisson_error lacks; /* why it has no key-encryption key, and perhaps no database */
 };
 
 void key_service_close(struct key_service *service)
@@ -59,6 +60,39 @@ int key_service_open(
 	return 0;
 }
 
+static int open_keys_alone(
+	const struct state *state, struct key_service *service, struct caisson_error *err)
+{
+	_cleanup_free_ char *folder = NULL;
+	int r = state_folder(state, "keys", &folder, err);
+
+	return r < 0 ? r : store_open(&service->keys, folder, err);
+}
+
+int key_service_open_to_forget(
+	const struct state *state, struct key_service **ret_service, struct caisson_error *err)
+{
+	struct caisson_error failure = {0};
+	struct key_service *service;
+
+	if (key_service_open(state, ret_service, &failure) == 0)
+		return 0;
+	service = calloc(1, sizeof(*service));
+	if (service == NULL)
+		return caisson_fail(err, ENOMEM, "open the key service");
+	service->lacks = failure;
+	(void)open_keys_alone(state, service, NULL);
+	*ret_service = service;
+	return 0;
+}
+
+static int refuse_lacking(const struct key_service *service, struct caisson_error *err)
+{
+	if (err != NULL)
+		*err = service->lacks;
+	return -service->lacks.code;
+}
+
 int key_service_put(struct key_service *service, const struct key_record *record,
 	const struct secret *machine_key, struct caisson_error *err)
 {
@@ -93,7 +127,9 @@ int key_service_replace(struct key_service *service, const struct key_record *re
 int key_service_find(struct key_service *service, const char *volume, struct key_record *ret_record,
 	struct caisson_error *err)
 {
-	return store_load(&service->keys, &service->kek, volume, ret_record, NULL, err);
+	return service->lacks.code != 0
+		       ? refuse_lacking(service, err)
+		       : store_load(&service->keys, &service->kek, volume, ret_record, NULL, err);
 }
 
 int key_service_unwrap(struct key_service *service, const char *volume, struct secret *ret_key,
@@ -104,6 +140,8 @@ int key_service_unwrap(struct key_service *service, const char *volume, struct s
 	struct key_record record;
 	int r, recorded;
 
+	if (service->lacks.code != 0)
+		return refuse_lacking(service, err);
 	r = store_load(&service->keys, &service->kek, volume, &record, &key, &why);
 	recorded = r == -ENOENT ? 0
 				: audit_add(&service->keys, "", volume, "unwrap",
@@ -127,6 +165,8 @@ int key_service_remove(struct key_service *service, const char *volume, struct c
 	_cleanup_transaction_ const struct db *transaction = NULL;
 	int removed, r;
 
+	if (service->keys.handle == NULL)
+		return refuse_lacking(service, err);
 	r = db_begin(&service->keys, &transaction, err);
 	if (r < 0)
 		return r;

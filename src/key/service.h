@@ -20,6 +20,11 @@ struct key_service;
    (-ENOKEY), and so is a missing kek for a database that has keys. */
 int key_service_open(
 	const struct state *state, struct key_service **ret_service, struct caisson_error *err);
+/* For what shall be forgotten, whatever is there of all that: without the key-encryption key
+   nothing but key_service_remove() works, without the database nothing; they say why. -ENOMEM
+   alone. */
+int key_service_open_to_forget(
+	const struct state *state, struct key_service **ret_service, struct caisson_error *err);
 void key_service_close(struct key_service *service);
 DEFINE_CLEANUP(struct key_service *, key_service_close);
 

@@ -123,13 +123,20 @@ check 'destroyed, it leaves no trace but there' cmp -s "$work/before" "$work/aft
 
 # The key-encryption key
 
+"$caisson" volume create lost-first --size 32M >/dev/null
+"$caisson" volume create lost-second --size 32M >/dev/null
+"$caisson" volume create lost-third --size 32M >/dev/null
 cp -p "$CAISSON_CONFIG/kek" "$work/kek"
 head -c 32 /dev/urandom >"$CAISSON_CONFIG/kek"
 expect 'another key-encryption key' 1 'key-encryption key' volume list
 same 'in one sentence' 1 "$(grep -c '^caisson' <<<"$err")"
 expect 'nothing is created under it' 1 'key-encryption key' volume create new --size 64M
+expect 'what is lost with it can be given up' 0 'key forgotten, header overwritten' volume destroy \
+	lost-first
 rm "$CAISSON_CONFIG/kek"
 expect 'none' 1 'is gone, and there are keys wrapped by it' volume list
+expect 'nor has a volume to stay then' 0 'key forgotten, header overwritten' volume destroy lost-second
+expect 'and is gone' 0 'nothing to destroy' volume destroy lost-second
 check_not 'it is not replaced' test -e "$CAISSON_CONFIG/kek"
 head -c 16 "$work/kek" >"$CAISSON_CONFIG/kek"
 chmod 600 "$CAISSON_CONFIG/kek"
@@ -148,8 +155,11 @@ printf 'no database\n' >"$work/keys.db"
 cp -p "$CAISSON_STATE/keys/keys.db" "$work/keys.db.good"
 cp "$work/keys.db" "$CAISSON_STATE/keys/keys.db"
 expect 'a database that is none' 1 '.' volume list
+expect 'a volume can be given up all the same' 1 'header overwritten' volume destroy lost-third
+like 'and its key is not said to be forgotten' 'is damaged' "$err"
 cp -p "$work/keys.db.good" "$CAISSON_STATE/keys/keys.db"
 expect 'the database again' 0 '' volume inspect data
+expect 'and now it is forgotten' 0 'key forgotten' volume destroy lost-third
 
 # Damage
 
