@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <ext2fs/ext2fs.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "filesystem/ext4_folder.h"
 
 #define BUCKETS_LEAST 1024u
@@ -18,6 +20,7 @@ struct fill_names {
 	uint64_t heap_size, heap_capacity;
 	uint64_t bytes;
 	uint32_t folders;
+	uint8_t key[crypto_shorthash_KEYBYTES];
 };
 
 int fill_names_new(uint32_t root, struct fill_names **ret_names, struct caisson_error *err)
@@ -33,6 +36,7 @@ int fill_names_new(uint32_t root, struct fill_names **ret_names, struct caisson_
 	if (names->buckets == NULL || names->list == NULL)
 		return caisson_fail(err, ENOMEM, "keep the names of files");
 	memset(names->buckets, 0xff, BUCKETS_LEAST * sizeof(*names->buckets));
+	randombytes_buf(names->key, sizeof(names->key));
 	names->list[names->count++] = (struct fill_name){.inode = root,
 		.parent = FILL_ROOT,
 		.first = FILL_NONE,
@@ -78,21 +82,24 @@ const char *fill_names_text(const struct fill_names *names, uint32_t index)
 	return names->heap + names->list[index].text;
 }
 
-/* FNV-1a over the folder and the name, stirred, since only its low bits are used. */
-static uint32_t hash_name(uint32_t parent, const char *text, size_t length)
+/* Of the folder and the name, under a key of our own: whoever chose the names could else have them
+   all in one bucket. */
+static uint32_t hash_name(
+	const struct fill_names *names, uint32_t parent, const char *text, size_t length)
 {
-	uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ parent;
+	uint8_t data[sizeof(parent) + FILL_NAME_MOST], hash[crypto_shorthash_BYTES];
 
-	hash *= UINT64_C(0x100000001b3);
-	for (size_t i = 0; i < length; i++)
-		hash = (hash ^ (uint8_t)text[i]) * UINT64_C(0x100000001b3);
-	return (uint32_t)(hash ^ hash >> 32);
+	length = MIN(length, (size_t)FILL_NAME_MOST);
+	memcpy(data, &parent, sizeof(parent));
+	memcpy(data + sizeof(parent), text, length);
+	crypto_shorthash(hash, data, sizeof(parent) + length, names->key);
+	return get_le32(hash);
 }
 
 uint32_t fill_names_find(
 	const struct fill_names *names, uint32_t parent, const char *text, size_t length)
 {
-	uint32_t bucket = hash_name(parent, text, length) & (names->bucket_count - 1);
+	uint32_t bucket = hash_name(names, parent, text, length) & (names->bucket_count - 1);
 	uint32_t index = names->buckets[bucket];
 
 	while (index != FILL_NONE) {
@@ -110,7 +117,8 @@ static uint32_t *bucket_of(struct fill_names *names, uint32_t index)
 {
 	const struct fill_name *name = &names->list[index];
 
-	return &names->buckets[hash_name(name->parent, names->heap + name->text, name->length) &
+	return &names->buckets[hash_name(names, name->parent, names->heap + name->text,
+				       name->length) &
 			       (names->bucket_count - 1)];
 }
 
