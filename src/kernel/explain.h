@@ -33,7 +33,7 @@ struct explain_mend {
 	const char *reason; /* of an option, what is lost without it; NULL when nothing is to say */
 };
 
-#define EXPLAIN_MENDS_MOST 5
+#define EXPLAIN_MENDS_MOST 6
 
 struct explain_finding {
 	const char *rule; /* "initramfs-damaged" */

@@ -607,13 +607,14 @@ static const struct explain_rule rules[] = {
 			ARGUMENT("earlyprintk=ttyS0", "the first messages come out at once")}},
 	{"silent", RULE_SILENT, EXPLAIN_POSSIBLE, NULL, "", NULL, NULL,
 		"the kernel said nothing: its messages go elsewhere or were silenced (quiet), it has no "
-		"driver for the console, or it was never started",
+		"driver for the console, memory was too small for it, or it was never started",
 		{ARGUMENT("console=ttyS0", "messages come out on the first serial port (hvc0: on a "
 					   "virtio console)"),
 			OPTION("CONFIG_SERIAL_8250_CONSOLE"),
 			ARGUMENT("earlyprintk=ttyS0", "the first messages come out at once"),
 			OPTION("CONFIG_PVH"),
-			DO("leave out quiet, and start it with caisson run --console")}},
+			DO("leave out quiet, and start it with caisson run --console"),
+			DO("give the machine more memory: a distribution's kernel wants 128 MiB")}},
 
 	/* The log ends before the first program was started. */
 	{"hang-console", RULE_HANG, EXPLAIN_CERTAIN, NULL, "bootconsole [*] disabled", NULL,
