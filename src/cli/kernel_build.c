@@ -213,6 +213,26 @@ static void catch_signals(void)
 	}
 }
 
+static int check_file(const char *path, struct caisson_error *err)
+{
+	return access(path, R_OK) == 0 ? 0 : caisson_fail(err, errno, "open %s", path);
+}
+
+/* Before a source is downloaded and unpacked: a word that is wrong. */
+static int check_words(const struct kbuild_options *options, struct caisson_error *err)
+{
+	const struct kernel_profile *profile;
+	int r = 0;
+
+	if (options->profile != NULL)
+		r = cli_kernel_profile(options->profile, &profile, err);
+	if (r == 0 && options->base != NULL && strcmp(options->base, "none") != 0)
+		r = check_file(options->base, err);
+	for (size_t i = 0; r == 0 && i < options->fragments->count; i++)
+		r = check_file(options->fragments->items[i], err);
+	return r;
+}
+
 /* Before a build of an hour. */
 static int check_output(const char *path, struct caisson_error *err)
 {
@@ -243,6 +263,8 @@ static int build(struct cli_context *context, struct caisson_error *err)
 	struct kbuild_options options = {.watch = &watch};
 	int r = read_options(context, &options, err);
 
+	if (r == 0)
+		r = check_words(&options, err);
 	if (r == 0)
 		r = check_output(options.output, err);
 	if (r == 0)

@@ -207,6 +207,16 @@ static int check_output(const char *path, struct caisson_error *err)
 	return 0;
 }
 
+/* The same of what goes in: a source may have to be unpacked first. */
+static int check_fragments(const struct strv *fragments, struct caisson_error *err)
+{
+	for (size_t i = 0; i < fragments->count; i++) {
+		if (access(fragments->items[i], R_OK) < 0)
+			return caisson_fail(err, errno, "open %s", fragments->items[i]);
+	}
+	return 0;
+}
+
 static int put_out(const struct cli_context *context, const struct configure_result *result,
 	struct caisson_error *err)
 {
@@ -259,6 +269,8 @@ static int run(struct cli_context *context, struct caisson_error *err)
 
 	if (r == 0)
 		r = check_output(cli_value(context, OUTPUT), err);
+	if (r == 0)
+		r = check_fragments(configuring.fragments, err);
 	if (r == 0 && from != NULL && strcmp(from, "none") != 0) {
 		r = kernel_config_read(from, &base, err);
 		configuring.base = base.text.data;

@@ -105,6 +105,16 @@ static uint64_t size_on_disk(int fd)
 	return (uint64_t)st.st_size + (uint64_t)st.st_size / 8;
 }
 
+/* Before it has a name that it would keep for ever: nobody else removes what is no source. */
+static int check_source(int folder, const char *what, struct caisson_error *err)
+{
+	if (faccessat(folder, "Makefile", F_OK, 0) == 0 &&
+		faccessat(folder, "Kconfig", F_OK, 0) == 0)
+		return 0;
+	return caisson_refuse(
+		err, EINVAL, "%s is no kernel source: it has no Makefile or no Kconfig", what);
+}
+
 int source_cache_unpack(const char *cache, const char *hex, int fd, const char *what,
 	const struct kbuild_watch *watch, char **ret_folder, struct caisson_error *err)
 {
@@ -129,6 +139,8 @@ int source_cache_unpack(const char *cache, const char *hex, int fd, const char *
 	r = unpack_source(fd, what, staging.fd, watch, &unpacked, err);
 	if (r == 0 && strcmp(unpacked.sha256, hex) != 0)
 		r = caisson_refuse(err, EBADMSG, "%s was changed while it was read", what);
+	if (r == 0)
+		r = check_source(staging.fd, what, err);
 	if (r < 0)
 		return r;
 	/* A power cut must not leave files that are empty behind the name that says they are whole.

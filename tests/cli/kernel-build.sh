@@ -138,6 +138,10 @@ expect 'a digest of a folder' 2 'is a folder' kernel build --source src --sha256
 head -c 900 src.tar.xz >cut.tar.xz
 expect 'an archive that is cut' 1 'cannot be unpacked' kernel build --source cut.tar.xz
 same 'leaves nothing' '' "$(find "$CAISSON_STATE/kernel-sources" -name '.new-*')"
+before=$(find "$CAISSON_STATE/kernel-sources" -mindepth 1 -maxdepth 1 -type d | sort)
+mkdir other && echo text >other/README && tar -cf other.tar other
+expect 'an archive without a kernel' 2 'other.tar is no kernel source' kernel build --source other.tar
+same 'is not kept' "$before" "$(find "$CAISSON_STATE/kernel-sources" -mindepth 1 -maxdepth 1 -type d | sort)"
 expect 'what is not there' 1 'open nowhere: No such file' kernel build --source nowhere
 mkdir empty
 expect 'a folder without a kernel' 2 'is no kernel source' kernel build --source empty
@@ -165,7 +169,8 @@ expect 'nor below a file' 1 'create the folder src.tar/below: Not a directory' \
 	kernel build --source src --output src.tar/below
 
 # Profiles and fragments.
-expect 'an unknown profile' 2 "profile" kernel build --source src --profile nothing
+expect 'an unknown profile' 2 'no profile called "nothing"' kernel build --source src --profile nothing
+like 'those that are' 'profiles: minimal container observe confidential' "$err"
 echo CONFIG_SOMETHING_OF_MINE=y >mine.config
 try "$caisson" kernel build --source src --fragment mine.config --no-install --output mine
 ended 'a fragment of the user' 0
@@ -184,6 +189,9 @@ rm -r "$CAISSON_STATE"/kernel-builds/minimal-"$(printf %s "$work/slow" | sha256s
 expect 'a menu without a terminal' 1 'make menuconfig ended' kernel build --source src --menuconfig
 expect 'no base' 0 '' kernel build --source src --base none --no-install
 expect 'a base that there is not' 1 'open nowhere: No such file' kernel build --source src --base nowhere --no-install
+unlike 'is known before anything is done' 'configuring' "$err"
+expect 'a fragment that there is not' 1 'open nowhere: No such file' kernel build --source src --fragment nowhere
+unlike 'so is that' 'configuring' "$err"
 echo CONFIG_NOBODY_HAS_THIS=y >nobody.config
 expect 'an option that there is not' 1 'CONFIG_NOBODY_HAS_THIS' kernel build --source src --fragment nobody.config
 echo '# CONFIG_DM_CRYPT is not set' >without.config

@@ -135,8 +135,8 @@ static void test_unpack(void **state)
 /* What is kept under a digest has it, whatever was known of the archive before. */
 static void test_unpack_exchanged(void **state)
 {
-	static const struct entry entries[] = {
-		{"linux/Makefile", AE_IFREG, "all:\n", false, 0, 0}, {NULL, 0, NULL, false, 0, 0}};
+	static const struct entry entries[] = {{"linux/Makefile", AE_IFREG, "all:\n", false, 0, 0},
+		{"linux/Kconfig", AE_IFREG, "", false, 0, 0}, {NULL, 0, NULL, false, 0, 0}};
 	_cleanup_free_ char *cache = path_join(*state, "cache"), *folder = NULL;
 	_cleanup_close_ int archive = make_tar(entries);
 	char hex[DIGEST_HEX_SIZE], other[DIGEST_HEX_SIZE];
