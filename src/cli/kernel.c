@@ -10,6 +10,8 @@
 
 static int add_names(const char *names, unsigned int *features, struct caisson_error *err)
 {
+	if (*names == '\0')
+		return caisson_refuse(err, EINVAL, "--for names no feature and no machine");
 	while (*names != '\0') {
 		size_t length = strcspn(names, ",");
 		_cleanup_free_ char *name = format_string("%.*s", (int)length, names);

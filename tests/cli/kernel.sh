@@ -52,6 +52,8 @@ ended 'a profile that is not there' 2 'no profile called "maximal"'
 like 'those that are' 'minimal container observe confidential' "$err"
 try "$caisson" kernel requirements --for everything
 ended 'a feature that is not there' 2 'no feature and no machine'
+try "$caisson" kernel check "$kernel" --for ''
+ended 'a variable that is empty' 2 'names no feature'
 
 # A kernel of the distribution's
 
