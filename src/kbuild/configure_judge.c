@@ -83,6 +83,20 @@ static int add_overridden(
 			by->requirement->value));
 }
 
+/* An option that a user has misspelt. Those of a profile are of other versions. */
+static void add_nearest(
+	const struct judge *judge, const struct wanted_option *one, struct strbuf *why)
+{
+	const char *option = one->requirement->option;
+	const struct kconfig_symbol *nearest =
+		one->users && kconfig_find(judge->tree, option) == NULL
+			? kconfig_nearest(judge->tree, option)
+			: NULL;
+
+	if (nearest != NULL)
+		strbuf_add_format(why, "; CONFIG_%s does", kconfig_name(nearest));
+}
+
 static int judge_one(struct judge *judge, const struct wanted_option *one)
 {
 	const struct kernel_requirement *asked = one->requirement;
@@ -104,6 +118,7 @@ static int judge_one(struct judge *judge, const struct wanted_option *one)
 		return add_overridden(judge, one, by);
 	if (kconfig_explain(judge->values, asked->option, asked->value, &why) < 0)
 		return -ENOMEM;
+	add_nearest(judge, one, &why);
 	return add_fault(&judge->result->lost, one, strbuf_take(&why));
 }
 

@@ -246,6 +246,12 @@ static const struct kconfig_property *range_of(
 	return NULL;
 }
 
+/* An end of a range, which may be a symbol's value. */
+static const char *limit_text(struct kconfig_values *values, const struct kconfig_expr *end)
+{
+	return end->op == KCONFIG_SYMBOL ? kconfig_symbol_text(values, end->symbol) : end->text;
+}
+
 static bool is_outside(
 	struct kconfig_values *values, const struct kconfig_property *range, const char *wanted)
 {
@@ -255,10 +261,7 @@ static bool is_outside(
 	for (int i = 0; i < 2; i++) {
 		if (ends[i]->op == KCONFIG_MACRO)
 			return false;
-		limits[i] = strtoll(ends[i]->op == KCONFIG_SYMBOL
-					    ? kconfig_symbol_text(values, ends[i]->symbol)
-					    : ends[i]->text,
-			NULL, 0);
+		limits[i] = strtoll(limit_text(values, ends[i]), NULL, 0);
 	}
 	return number < limits[0] || number > limits[1];
 }
@@ -283,10 +286,8 @@ static void explain_text(struct kconfig_values *values, const struct kconfig_sym
 		   strspn(wanted, "-0123456789abcdefABCDEFxX") != strlen(wanted)) {
 		strbuf_add_format(text, "takes a number, and not %s", wanted);
 	} else if (range != NULL && is_outside(values, range, wanted)) {
-		strbuf_add_format(text, "%s is not in the range ", wanted);
-		kconfig_expr_print(range->value, text);
-		strbuf_add_string(text, " to ");
-		kconfig_expr_print(range->most, text);
+		strbuf_add_format(text, "%s is not in the range %s to %s", wanted,
+			limit_text(values, range->value), limit_text(values, range->most));
 	} else {
 		const char *quote = symbol->type == KCONFIG_STRING && is != NULL ? "\"" : "";
 

@@ -51,6 +51,8 @@ size_t kconfig_count(const struct kconfig *tree);
 const struct kconfig_symbol *kconfig_at(const struct kconfig *tree, size_t index);
 /* The symbol that is defined under that name, with or without "CONFIG_"; or NULL. */
 const struct kconfig_symbol *kconfig_find(const struct kconfig *tree, const char *option);
+/* The one whose name is hardly another, in place of an @option that there is not; or NULL. */
+const struct kconfig_symbol *kconfig_nearest(const struct kconfig *tree, const char *option);
 /* Without "CONFIG_". */
 const char *kconfig_name(const struct kconfig_symbol *symbol);
 enum kconfig_type kconfig_type(const struct kconfig_symbol *symbol);

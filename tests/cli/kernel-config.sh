@@ -87,6 +87,7 @@ cat >broken.config <<-'END'
 	# CONFIG_MD is not set
 	CONFIG_SLOB=y
 	CONFIG_NO_SUCH_OPTION=y
+	CONFIG_VIRTIO_BLCK=y
 	CONFIG_MODULE_SIG=y
 	# CONFIG_MODULES is not set
 	CONFIG_LOG_BUF_SHIFT=99
@@ -107,6 +108,7 @@ said 'what a missing menu takes along' \
 said 'what the profile says of it' \
 	'    encryption wants y: encrypted volumes cannot be opened: "Cannot initialize device-mapper"'
 said 'an option that there is not' "CONFIG_NO_SUCH_OPTION: does not exist in $version"
+said 'and what may have been meant' "CONFIG_VIRTIO_BLCK: does not exist in $version; CONFIG_VIRTIO_BLK does"
 said 'modules' 'CONFIG_MODULE_SIG: needs CONFIG_MODULES, which is not set'
 said 'a number out of its range' 'CONFIG_LOG_BUF_SHIFT: 99 is not in the range 12 to 25'
 like 'what others select' '^CONFIG_CRYPTO_LIB_AES: was set by CONFIG_CRYPTO_AES.* select although' "$out"

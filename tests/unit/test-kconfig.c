@@ -251,6 +251,29 @@ static const char disks[] =
 	"config LOOP_A\n\tbool \"A\"\n\tdepends on LOOP_B\n"
 	"config LOOP_B\n\tbool \"B\"\n\tdepends on LOOP_A\n";
 
+static void test_nearest(void **state _unused_)
+{
+	static const struct {
+		const char *option, *nearest;
+	} cases[] = {
+		{"CONFIG_DM_CRPYT", "DM_CRYPT"},
+		{"CONFIG_DM_CRYPTO", "DM_CRYPT"},
+		{"DM_CRYP", "DM_CRYPT"},
+		{"CONFIG_MULTY", "MULTI"},
+		{"CONFIG_", NULL},
+		{"CONFIG_SOMETHING_ELSE", NULL},
+	};
+	_cleanup_kconfig_ struct kconfig *tree = read_one(disks);
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct kconfig_symbol *nearest = kconfig_nearest(tree, cases[i].option);
+
+		assert_int_equal(nearest != NULL, cases[i].nearest != NULL);
+		if (nearest != NULL)
+			assert_string_equal(kconfig_name(nearest), cases[i].nearest);
+	}
+}
+
 static void test_explain(void **state _unused_)
 {
 	static const struct {
@@ -442,6 +465,7 @@ int main(void)
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_folder),
+		cmocka_unit_test(test_nearest),
 		cmocka_unit_test(test_explain),
 		cmocka_unit_test(test_explain_set),
 		cmocka_unit_test(test_expressions),
