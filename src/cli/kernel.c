@@ -93,6 +93,33 @@ bool cli_json_text(struct json_object *object, const char *field, const char *te
 	return json_set_string(object, field, copy);
 }
 
+static bool set_version(struct json_object *object, const char *field, unsigned int version)
+{
+	char text[32];
+
+	if (version == 0)
+		return true;
+	snprintf(text, sizeof(text), "%u.%u", KERNEL_VERSION_MAJOR(version),
+		KERNEL_VERSION_MINOR(version));
+	return json_set_string(object, field, text);
+}
+
+/* "CONFIG_A CONFIG_B|CONFIG_C": two, of which one has two options. */
+static bool set_alternatives(struct json_object *object, const char *alternatives)
+{
+	_cleanup_strv_ struct strv each = STRV_INIT;
+
+	if (alternatives == NULL)
+		return true;
+	while (*alternatives != '\0') {
+		size_t length = strcspn(alternatives, "|");
+
+		strv_add_format(&each, "%.*s", (int)length, alternatives);
+		alternatives += length + (alternatives[length] == '|');
+	}
+	return strv_ok(&each) && json_set_strings(object, "alternatives", &each);
+}
+
 struct json_object *cli_requirement_json(const struct kernel_requirement *requirement)
 {
 	_cleanup_json_ struct json_object *object = json_object_new_object();
@@ -104,6 +131,9 @@ struct json_object *cli_requirement_json(const struct kernel_requirement *requir
 		!json_set_string(object, "value", requirement->value) ||
 		!json_set_bool(object, "required", !requirement->optional) ||
 		!cli_json_text(object, "module", requirement->module) ||
+		!set_alternatives(object, requirement->alternatives) ||
+		!set_version(object, "since", requirement->since) ||
+		!set_version(object, "until", requirement->until) ||
 		!json_set_string(object, "reason", requirement->reason))
 		return NULL;
 	return take_ptr(object);

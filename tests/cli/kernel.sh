@@ -47,6 +47,12 @@ assert d["profile"] == sys.argv[2] and d["arguments"] and len(d["requirements"])
 assert all(r["reason"] and r["option"].startswith("CONFIG_") for r in d["requirements"] + [])
 assert all(a["reason"] for a in d["arguments"])' "$work/out" "$profile"
 done
+try "$caisson" kernel requirements --profile minimal --json
+same 'JSON has the versions and the other names, too' '6.12 None 6.9 CONFIG_CPU_MITIGATIONS' "$(python3 -c '
+import json, sys
+d = {r["option"]: r for r in json.load(open(sys.argv[1]))["requirements"]}
+print(d["CONFIG_MITIGATION_MDS"]["since"], d["CONFIG_MITIGATION_MDS"].get("until"), d["CONFIG_RETPOLINE"]["until"],
+      d["CONFIG_SPECULATION_MITIGATIONS"]["alternatives"][0])' "$work/out")"
 try "$caisson" kernel requirements --profile maximal
 ended 'a profile that is not there' 2 'no profile called "maximal"'
 like 'those that are' 'minimal container observe confidential' "$err"
