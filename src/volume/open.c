@@ -85,10 +85,10 @@ int opened_sweep_locked(const struct volume_layout *layout, struct caisson_error
 	return r;
 }
 
-static int open_by_server(struct volume_access *access,
-	const struct caisson_volume_open_options *options, struct caisson_error *err)
+struct attach_options opened_server(
+	const struct volume_access *access, const char *folder, bool read_only)
 {
-	const struct attach_options attach = {
+	return (struct attach_options){
 		.container = access->container,
 		.volume_key = &access->luks.volume_key,
 		.cipher = access->luks.facts.cipher,
@@ -96,11 +96,17 @@ static int open_by_server(struct volume_access *access,
 		.data_offset = access->luks.facts.data_offset,
 		.size = volume_payload_size(access, access->blocks->size),
 		.name = access->name,
-		.folder = access->layout.open,
-		.read_only = options->read_only,
-		.discard = options->discard,
+		.folder = folder,
+		.read_only = read_only,
 		.file = true,
 	};
+}
+
+static int open_by_server(struct volume_access *access,
+	const struct caisson_volume_open_options *options, struct caisson_error *err)
+{
+	struct attach_options attach =
+		opened_server(access, access->layout.open, options->read_only);
 	struct attach_started started;
 	char holder[128];
 	int r;
@@ -110,6 +116,7 @@ static int open_by_server(struct volume_access *access,
 			"only the kernel can decrypt the volume %s (%s%s)", access->name,
 			access->luks.facts.cipher,
 			access->luks.integrity ? ", with integrity tags" : "");
+	attach.discard = options->discard;
 	/* What a killed server left; the container is ours. */
 	r = opened_sweep_locked(&access->layout, err);
 	if (r == 0)

@@ -3,6 +3,8 @@
    volume/ only. What changes it is called under the lock on the volume's name. */
 #pragma once
 
+#include "attach/start.h"
+#include "volume/access.h"
 #include "volume/layout.h"
 #include "volume/mounts.h"
 #include "volume/volume.h"
@@ -16,6 +18,9 @@ int opened_mounts(const struct caisson_volume_opened *opened, struct mount_point
 /* The loop device that stands on the served file; "" without one. */
 void opened_loop(const struct caisson_volume_opened *opened, char *ret_path, size_t size);
 
+/* What a server of an unlocked volume is told, as a file, too; it is borrowed. */
+struct attach_options opened_server(
+	const struct volume_access *access, const char *folder, bool read_only);
 /* Opens a volume that is not open (-EBUSY when it is). */
 int opened_open(const struct state *state, struct key_service *keys, const char *name,
 	const struct volume_key *key, const struct caisson_volume_open_options *options,

@@ -16,6 +16,7 @@
 #include "base/path.h"
 #include "base/process.h"
 #include "base/staging.h"
+#include "volume/opened.h"
 
 #define CLOSE_SECONDS 30
 #define CHECK_SECONDS 86400u
@@ -43,18 +44,8 @@ static int run_checker(
 static int serve(struct volume_access *access, const char *folder, struct attach_started *started,
 	struct caisson_error *err)
 {
-	const struct attach_options options = {
-		.container = access->container,
-		.volume_key = &access->luks.volume_key,
-		.cipher = access->luks.facts.cipher,
-		.sector_size = access->luks.facts.sector_size,
-		.data_offset = access->luks.facts.data_offset,
-		.size = volume_payload_size(access, access->blocks->size),
-		.name = access->name,
-		.folder = folder,
-		.read_only = true,
-		.file = true,
-	};
+	const struct attach_options options = opened_server(access, folder, true);
+
 	return attach_start(&options, started, err);
 }
 
