@@ -81,10 +81,8 @@ static inline bool have(const char *program)
 
 #define NEED(condition, reason) \
 	do { \
-		if (!(condition)) { \
-			print_message("# SKIP: %s\n", reason); \
-			skip(); \
-		} \
+		if (!(condition)) \
+			leave_out("%s", reason); \
 	} while (0)
 
 /* The end of a process that is no child of ours. */
@@ -96,9 +94,8 @@ static inline struct attach_started serve_file(struct box *box, struct attach_op
 	options->file = true;
 	started = serve(box, options);
 	if (!started.file) {
-		print_message("# SKIP: %s\n", started.why_no_file);
 		stop(box);
-		skip();
+		leave_out("%s", started.why_no_file);
 	}
 	return started;
 }

@@ -464,18 +464,14 @@ static void test_installed(void **state)
 	_cleanup_close_ int fd = -1;
 	struct caisson_error err = {0};
 
-	if (kernel_find(NULL, NULL, &kernel, &err) < 0) {
-		print_message("# SKIP %s\n", err.message);
-		skip();
-	}
+	if (kernel_find(NULL, NULL, &kernel, &err) < 0)
+		leave_out("%s", err.message);
 	assert_ok(state_open(&place, folder, folder, &err), &err);
 	assert_non_null(strstr(kernel.path, kernel.release));
 	assert_ok(kernel_check(&kernel, KERNEL_BASE | KERNEL_PCI | KERNEL_VOLUME, &err), &err);
 	assert_ok(kernel_pvh_image(&place, &kernel, NULL, &pvh, &err), &err);
-	if (pvh == NULL) {
-		print_message("# SKIP %s cannot be started through PVH\n", kernel.path);
-		skip();
-	}
+	if (pvh == NULL)
+		leave_out("%s cannot be started through PVH", kernel.path);
 	fd = open(pvh, O_RDONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
 	assert_int_equal(kernel_image_has_pvh(fd, pvh, &err), 1);

@@ -386,11 +386,8 @@ static void test_stock_null_cipher(void **state)
 	struct caisson_error err = {0};
 
 	make_container(&container, state, "null");
-	if (format_with_cryptsetup(&container, "cipher_null-ecb", "256", "4096", &err) < 0) {
-		/* cmocka's skip() prints "not ok", which Meson takes for a failure. */
-		print_message("# SKIP: cryptsetup makes no null cipher here: %s\n", err.message);
-		return;
-	}
+	if (format_with_cryptsetup(&container, "cipher_null-ecb", "256", "4096", &err) < 0)
+		leave_out("cryptsetup makes no null cipher here: %s", err.message);
 	assert_refused(unlock(&container, &err), &err, EPERM);
 	assert_non_null(strstr(err.message, "cipher_null-ecb"));
 }

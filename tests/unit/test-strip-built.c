@@ -60,10 +60,8 @@ static void need_compiler(void)
 	for (size_t i = 0; i < ARRAY_SIZE(tools); i++) {
 		_cleanup_free_ char *path = NULL;
 
-		if (program_find(tools[i], &path, NULL) < 0) {
-			print_message("# SKIP no %s\n", tools[i]);
-			skip();
-		}
+		if (program_find(tools[i], &path, NULL) < 0)
+			leave_out("no %s", tools[i]);
 	}
 }
 
@@ -246,10 +244,8 @@ static void test_narrow_program(void **state)
 		    "echo 'static int n = 7; void _start(void); void _start(void) {"
 		    "__asm__ volatile(\"int $0x80\" :: \"a\"(1), \"b\"(n)); }' >narrow.c &&"
 		    "gcc -g -m32 -static -no-pie -nostdlib -ffreestanding -o narrow narrow.c") ||
-		!run(folder, NULL, "./narrow; test $? = 7")) {
-		print_message("# SKIP no 32-bit programs here\n");
-		skip();
-	}
+		!run(folder, NULL, "./narrow; test $? = 7"))
+		leave_out("no 32-bit programs here");
 	assert_null(strip_file(folder, "narrow"));
 	ask_readelf(folder, "narrow");
 	compare_with_objcopy(folder, "narrow");
@@ -335,10 +331,8 @@ static void test_system_library(void **state _unused_)
 	const char *why;
 
 	dl_iterate_phdr(find_libc, &path);
-	if (path == NULL) {
-		print_message("# SKIP this test has no libc.so of its own\n");
-		skip();
-	}
+	if (path == NULL)
+		leave_out("this test has no libc.so of its own");
 	why = strip_file("/", path);
 	assert_non_null(why);
 	assert_string_equal(why, "no debug sections");

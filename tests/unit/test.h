@@ -47,6 +47,14 @@ static inline int remove_test_folder(void **state)
 	return r;
 }
 
+/* Ends the test without a verdict, and says why (a format and its arguments). */
+#define leave_out(...) \
+	do { \
+		print_message("# left out: " __VA_ARGS__); \
+		print_message("\n"); \
+		skip(); \
+	} while (0)
+
 /* The call succeeds, or the test fails and shows why. */
 #define assert_ok(call, error) \
 	do { \
