@@ -24,7 +24,7 @@ struct cli_option {
 	enum cli_kind kind;
 	const char *value; /* what its value is called in the help: "SIZE" */
 	const char *help;  /* one sentence, lower case, no full stop */
-	/* How a shell completes the value: words, or "@file", "@directory", "@volume", "@kernel". */
+	/* How a shell completes it: words, or "@file", "@directory", "@volume", "@kernel". */
 	const char *complete;
 };
 
