@@ -111,18 +111,24 @@ bool attach_is_mount_point(const char *path)
 
 static int unmount_by_helper(const char *path, bool lazy, struct caisson_error *err)
 {
-	const char *argv[] = {HELPER, "-u", "-q", lazy ? "-z" : "--", lazy ? "--" : path,
-		lazy ? path : NULL, NULL};
+	const char *argv[] = {
+		HELPER, "-u", lazy ? "-z" : "--", lazy ? "--" : path, lazy ? path : NULL, NULL};
 	struct process_options options = PROCESS_OPTIONS_INIT;
+	struct caisson_error failure = {0};
 	int r;
 
 	options.seconds = HELPER_SECONDS;
-	r = process_run(argv, &options, NULL, err);
-	if (r == -ETIMEDOUT)
-		return r;
-	if (r < 0 && r != -ENOENT && attach_is_mount_point(path))
+	r = process_run(argv, &options, NULL, &failure);
+	if (r == 0)
+		return 0;
+	if (r != -ETIMEDOUT && r != -ENOENT && !attach_is_mount_point(path))
+		return 0;
+	if (strstr(failure.message, strerror(EBUSY)) != NULL)
 		return caisson_refuse(err, EBUSY, "%s cannot be unmounted: it is in use", path);
-	return r == -ENOENT ? r : 0;
+	if (err == NULL)
+		return r;
+	*err = failure;
+	return caisson_wrap(err, "unmount %s", path);
 }
 
 int attach_file_unmount(const char *path, bool lazy, struct caisson_error *err)

@@ -25,11 +25,12 @@
 #define SECONDS_MOST 20
 #define MEMORY_MOST  (300ull << 20)
 
+/* Of the processor's time: what else the machine does meanwhile is no fault of ours. */
 static double seconds(void)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
