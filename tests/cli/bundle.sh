@@ -798,7 +798,9 @@ if pid == 0:
     os.setresuid(0, 0, 0)
     open("/proc/sys/user/max_user_namespaces", "w").write("0")
     os.execvp(sys.argv[1], sys.argv[1:])
-os.read(ready[0], 1)
+os.close(ready[1])
+if not os.read(ready[0], 1):
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 for name in "uid_map", "gid_map":
     open(f"/proc/{pid}/{name}", "w").write("0 0 65536")
 os.write(go[1], b"x")
