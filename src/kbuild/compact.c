@@ -40,6 +40,38 @@ static bool read_layout(const uint8_t *data, size_t size, Elf64_Ehdr *header, st
 	return true;
 }
 
+/* Whether @inner is in the file where @outer is. */
+static bool is_inside(const Elf64_Phdr *inner, const Elf64_Phdr *outer)
+{
+	return outer->p_type == PT_LOAD && inner->p_offset >= outer->p_offset &&
+	       inner->p_offset - outer->p_offset <= outer->p_filesz &&
+	       inner->p_filesz <= outer->p_filesz - (inner->p_offset - outer->p_offset);
+}
+
+/* Memory that the file does not fill is zero: zeros at the end of a segment need not be in it,
+   unless a note ends with them (a kernel that can encrypt its memory has 4 MiB to work in behind
+   its .bss). */
+static void drop_zeros(const uint8_t *data, struct layout *layout)
+{
+	for (size_t i = 0; i < layout->count; i++) {
+		Elf64_Phdr *one = &layout->old[i];
+		uint64_t least = 1;
+
+		if (one->p_type != PT_LOAD || one->p_filesz > one->p_memsz)
+			continue;
+		for (size_t k = 0; k < layout->count; k++) {
+			const Elf64_Phdr *inner = &layout->old[k];
+
+			if (inner->p_type != PT_LOAD && is_inside(inner, one))
+				least = MAX(
+					least, inner->p_offset - one->p_offset + inner->p_filesz);
+		}
+		while (one->p_filesz > least && data[one->p_offset + one->p_filesz - 1] == 0)
+			one->p_filesz--;
+		layout->new[i].p_filesz = one->p_filesz;
+	}
+}
+
 /* Loaded segments come one behind the other, each as far into a page as it was. */
 static uint64_t place_loads(struct layout *layout)
 {
@@ -67,10 +99,7 @@ static bool place_others(struct layout *layout)
 		for (size_t k = 0; !found && k < layout->count; k++) {
 			const Elf64_Phdr *outer = &layout->old[k];
 
-			found = outer->p_type == PT_LOAD && inner->p_offset >= outer->p_offset &&
-				inner->p_offset - outer->p_offset <= outer->p_filesz &&
-				inner->p_filesz <=
-					outer->p_filesz - (inner->p_offset - outer->p_offset);
+			found = is_inside(inner, outer);
 			if (found)
 				layout->new[i].p_offset = layout->new[k].p_offset +
 							  (inner->p_offset - outer->p_offset);
@@ -91,6 +120,7 @@ int compact_vmlinux(
 
 	if (!read_layout(data, size, &header, &layout))
 		return 0;
+	drop_zeros(data, &layout);
 	end = place_loads(&layout);
 	if (!place_others(&layout) || end > size)
 		return 0;

@@ -12,8 +12,8 @@
 
 /*
  * Appends to @compact the ELF file @data with its segments one behind the other, at pages, and
- * without its section headers: what is loaded where is the same. Returns 1; or 0, with nothing
- * appended, for a file of another shape, which stays as it is.
+ * without its section headers and the zeros at their ends: what is loaded where is the same.
+ * Returns 1; or 0, with nothing appended, for a file of another shape, which stays as it is.
  */
 int compact_vmlinux(
 	const void *data, size_t size, struct strbuf *compact, struct caisson_error *err);

@@ -594,8 +594,10 @@ static void test_compact(void **state _unused_)
 	Elf64_Phdr segments[3];
 
 	make_vmlinux(file, 0x20100);
+	file[0x20010 + 1999] = 1;
+	memset(file + 0x20010 + 2000, 0, 1000);
 	assert_int_equal(compact_vmlinux(file, sizeof(file), &compact, &err), 1);
-	assert_in_range(compact.size, 8000, 16384);
+	assert_in_range(compact.size, 7000, 16384);
 	header = (const void *)compact.data;
 	assert_int_equal(header->e_entry, 0x1000000);
 	assert_int_equal(header->e_shnum, 0);
@@ -603,7 +605,9 @@ static void test_compact(void **state _unused_)
 	assert_int_equal(segments[0].p_paddr, 0x1000000);
 	assert_int_equal(segments[0].p_memsz, 6000);
 	assert_memory_equal(compact.data + segments[0].p_offset, file + 0x10000, 5000);
-	assert_memory_equal(compact.data + segments[1].p_offset, file + 0x20010, 3000);
+	assert_memory_equal(compact.data + segments[1].p_offset, file + 0x20010, 2000);
+	assert_int_equal(segments[1].p_filesz, 2000);
+	assert_int_equal(segments[1].p_memsz, 3000);
 	assert_memory_equal(compact.data + segments[2].p_offset, file + 0x20100, 20);
 	for (size_t i = 0; i < 2; i++)
 		assert_int_equal(segments[i].p_offset % segments[i].p_align,
@@ -612,6 +616,22 @@ static void test_compact(void **state _unused_)
 	assert_int_equal(compact_vmlinux(compact.data, compact.size, &again, &err), 1);
 	assert_int_equal(again.size, compact.size);
 	assert_memory_equal(again.data, compact.data, compact.size);
+}
+
+/* A note that ends with zeros keeps them. */
+static void test_compact_note(void **state _unused_)
+{
+	static uint8_t file[0x30000];
+	_cleanup_strbuf_ struct strbuf compact = STRBUF_INIT;
+	struct caisson_error err = {0};
+	Elf64_Phdr segments[3];
+
+	make_vmlinux(file, 0x20100);
+	memset(file + 0x20110, 0, 0x20010 + 3000 - 0x20110);
+	assert_int_equal(compact_vmlinux(file, sizeof(file), &compact, &err), 1);
+	memcpy(segments, compact.data + sizeof(Elf64_Ehdr), sizeof(segments));
+	assert_int_equal(segments[1].p_filesz, 0x20100 + 20 - 0x20010);
+	assert_memory_equal(compact.data + segments[2].p_offset, file + 0x20100, 20);
 }
 
 /* Of another shape, cut, or no ELF file: left alone. */
@@ -647,6 +667,7 @@ int main(void)
 		cmocka_unit_test(test_version),
 		cmocka_unit_test(test_log),
 		cmocka_unit_test(test_compact),
+		cmocka_unit_test(test_compact_note),
 		cmocka_unit_test(test_compact_others),
 		cmocka_unit_test(test_toolchain),
 		cmocka_unit_test(test_installed),

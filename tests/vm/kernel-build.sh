@@ -25,7 +25,7 @@ for file in bzImage vmlinux config; do
 done
 check 'it has what machines need' "$caisson" kernel check --for microvm,q35,volume,network "$work/one"
 size=$(stat -c %s "$work/one/vmlinux")
-check 'its vmlinux has 21 MB at most' test "$size" -le 21000000
+check 'its vmlinux has 18 MB at most' test "$size" -le 18000000
 release=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["release"])' "$work/one/manifest.json")
 "$caisson" volume create data --size 32M >/dev/null
 for platform in microvm q35; do
