@@ -16,8 +16,6 @@
 #include "volume/layout.h"
 #include "volume/volume.h"
 
-#define SIZE_STEP 4096u
-
 /* A volume on its way. */
 struct creation {
 	const struct state *state;
@@ -53,20 +51,6 @@ static bool by_service(const struct creation *creation)
 	return creation->options->luks.key == NULL;
 }
 
-static int check_size(uint64_t size, uint64_t *ret_size, struct caisson_error *err)
-{
-	if (size < VOLUME_SIZE_LEAST)
-		return caisson_refuse(err, EINVAL,
-			"a volume of %llu bytes is too small: at least %llu MiB, of which 16 are "
-			"the LUKS2 header",
-			(unsigned long long)size, VOLUME_SIZE_LEAST >> 20);
-	if (size > INT64_MAX - SIZE_STEP)
-		return caisson_refuse(err, ERANGE, "a volume of %llu bytes is too large",
-			(unsigned long long)size);
-	*ret_size = (size + SIZE_STEP - 1) / SIZE_STEP * SIZE_STEP;
-	return 0;
-}
-
 /* What was asked for, or else what the content needs, or what the device has. */
 static int decide_size(struct creation *creation, uint64_t device, struct caisson_error *err)
 {
@@ -76,7 +60,7 @@ static int decide_size(struct creation *creation, uint64_t device, struct caisso
 		return caisson_refuse(err, ENOSPC, "%s has only %llu bytes",
 			creation->options->device, (unsigned long long)device);
 	if (device > 0)
-		size = device / SIZE_STEP * SIZE_STEP;
+		size = device / VOLUME_SIZE_STEP * VOLUME_SIZE_STEP;
 	needed = creation->content.least + LUKS_DATA_OFFSET;
 	if (size == 0 && creation->content.least == 0)
 		return caisson_refuse(err, EINVAL, "how large? Say it with --size: --size 1G");
@@ -86,7 +70,7 @@ static int decide_size(struct creation *creation, uint64_t device, struct caisso
 		return caisson_refuse(err, ENOSPC,
 			"what shall be in it needs a volume of %llu bytes, not %llu",
 			(unsigned long long)needed, (unsigned long long)size);
-	return check_size(size, &creation->size, err);
+	return volume_round_size(size, &creation->size, err);
 }
 
 static int taken(const char *name, struct caisson_error *err)

@@ -26,7 +26,6 @@
 #include "volume/redo.h"
 #include "volume/tools.h"
 
-#define SIZE_STEP       4096u
 #define CONTROL_SECONDS 30
 
 /* e2fsck(8): below it, nothing is left that is wrong. */
@@ -348,12 +347,10 @@ int volume_resize(const struct state *state, struct key_service *keys, const cha
 	_cleanup_volume_layout_ struct volume_layout layout = VOLUME_LAYOUT_NONE;
 	struct caisson_error failure = {0};
 	_cleanup_close_ int lock = -1;
-	int r;
+	int r = volume_round_size(size, &resize.new_size, err);
 
-	if (size < VOLUME_SIZE_LEAST || size > INT64_MAX - SIZE_STEP)
-		return caisson_refuse(
-			err, EINVAL, "a volume has at least %llu MiB", VOLUME_SIZE_LEAST >> 20);
-	resize.new_size = (size + SIZE_STEP - 1) / SIZE_STEP * SIZE_STEP;
+	if (r < 0)
+		return r;
 	/* Nobody opens, closes or destroys it meanwhile. */
 	r = volume_layout_locked(state, name, &layout, &lock, err);
 	if (r < 0)

@@ -45,3 +45,17 @@ uint64_t volume_now(void)
 {
 	return (uint64_t)time(NULL);
 }
+
+int volume_round_size(uint64_t size, uint64_t *ret_size, struct caisson_error *err)
+{
+	if (size < VOLUME_SIZE_LEAST)
+		return caisson_refuse(err, EINVAL,
+			"a volume of %llu bytes is too small: at least %llu MiB, of which 16 are "
+			"the LUKS2 header",
+			(unsigned long long)size, VOLUME_SIZE_LEAST >> 20);
+	if (size > INT64_MAX - VOLUME_SIZE_STEP)
+		return caisson_refuse(err, ERANGE, "a volume of %llu bytes is too large",
+			(unsigned long long)size);
+	*ret_size = (size + VOLUME_SIZE_STEP - 1) / VOLUME_SIZE_STEP * VOLUME_SIZE_STEP;
+	return 0;
+}

@@ -20,9 +20,12 @@
 #include "luks/transfer.h"
 
 #define VOLUME_SIZE_LEAST (32ull << 20)
+#define VOLUME_SIZE_STEP  4096u
 
 /* "256M", "1G": a whole number of bytes, or of K, M, G, T (powers of 1024; KiB and so on too). */
 int volume_parse_size(const char *text, uint64_t *ret_size, struct caisson_error *err);
+/* A container's size, rounded up; one that no volume can have is refused (-EINVAL, -ERANGE). */
+int volume_round_size(uint64_t size, uint64_t *ret_size, struct caisson_error *err);
 /* Seconds since the epoch. */
 uint64_t volume_now(void);
 

@@ -464,6 +464,7 @@ expect 'an odd size' 0 '' volume resize data 50331649
 try volume inspect data --json
 same 'is rounded up' 50335744 "$(field 'd["size"]')"
 expect 'too small' 2 'at least 32 MiB' volume resize data 31M
+expect 'far too large' 2 'too large' volume resize data 9223372036854775807
 expect 'no size' 2 'is not a size' volume resize data 31x
 expect 'nothing' 1 'no volume' volume resize none 64M
 try volume resize data 7T
