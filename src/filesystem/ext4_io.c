@@ -29,8 +29,7 @@ struct cache {
 	struct caisson_error cause; /* what libext2fs's codes cannot say */
 };
 
-/* ext2fs_open2() hands its opener a name and nothing else, and of a failure a code and nothing
- * else. */
+/* ext2fs_open2() hands its opener a name and nothing else, and back a code and nothing else. */
 struct opening {
 	struct blocks *blocks;
 	bool read_only;
